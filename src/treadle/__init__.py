@@ -1,0 +1,3 @@
+"""Treadle: one description per model, and a loop that closes by itself."""
+
+__version__ = "0.1.0"

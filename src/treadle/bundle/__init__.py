@@ -1,0 +1,1 @@
+"""The sealed bundle: manifest, content-addressed place, and the reference profile."""

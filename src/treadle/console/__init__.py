@@ -1,0 +1,1 @@
+"""What a person sees in the terminal: live lines, tables, the demo."""

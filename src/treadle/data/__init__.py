@@ -1,0 +1,1 @@
+"""From a source to checked, immutable rows: fetch, snapshot, validate, split."""

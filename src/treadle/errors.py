@@ -1,0 +1,81 @@
+"""Every failure that a person can act on, in the order of the rooms that raise it.
+
+Each class owns its sentence: what failed, with which value, what is allowed, and what to do next.
+Errors become text or an HTTP status only at the edges (``cli`` and ``serving``).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def choose_from(names: Iterable[str]) -> str:
+    """Return "choose from a, b" for the names that exist, or say that there are none."""
+    known = ", ".join(sorted(names))
+    return f"choose from {known}" if known else "there are none yet"
+
+
+class TreadleError(Exception):
+    """The base of all of Treadle's own errors.
+
+    ``what`` is the sentence that names the thing and the value, ``fix`` the next thing to do, and
+    ``problems`` one line per detail.
+    """
+
+    def __init__(self, what: str, *, fix: str = "", problems: Sequence[str] = ()) -> None:
+        self.what = what
+        self.fix = fix
+        self.problems = tuple(problems)
+        super().__init__("\n".join([what, *(f"  - {line}" for line in problems), *([fix] if fix else [])]))
+
+
+# settings and workspace
+
+
+class WorkspaceNotFound(TreadleError):
+    """No ``treadle.toml`` in this folder or above it."""
+
+    def __init__(self, start: Path) -> None:
+        super().__init__(
+            f"No workspace: neither {start} nor a folder above it holds a treadle.toml.",
+            fix="Go to the folder of your workspace, name it with TREADLE_WORKSPACE, or make one: "
+            "an empty treadle.toml beside a projects/ folder.",
+        )
+
+
+class SettingsInvalid(TreadleError):
+    """A setting has an unknown name or a value that is not allowed."""
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The settings in {source} cannot be used.",
+            problems=problems,
+            fix="docs/reference/settings.md lists every setting.",
+        )
+
+
+# the contract
+
+
+class ContractInvalid(TreadleError):
+    """A ``model.yaml`` (or a policy overlay) does not say what a contract must say."""
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The contract {path} is not valid.",
+            problems=problems,
+            fix="docs/reference/contract.md describes every key; `treadle schema` prints the JSON Schema.",
+        )
+
+
+class ProjectNotFound(TreadleError):
+    """No project of this name in the workspace or among the installed ones."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no project {name!r}: {choose_from(known)}.", fix="A project is a folder projects/<name>/ with a model.yaml.")
+
+
+class ProjectCodeInvalid(TreadleError):
+    """The ``model.py`` of a project cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has.")

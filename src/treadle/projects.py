@@ -1,0 +1,122 @@
+"""The projects of a workspace: a folder each, with ``model.yaml`` (the contract) and ``model.py`` (the code).
+
+``model.py`` has these functions; a project brings those that it needs:
+
+    load(path)             read the raw file (None for a bundled source) into a DataFrame with the contract's columns
+    build(seed)            return the unfitted scikit-learn estimator
+    synthesize(rows, seed) make up such rows, for where no data can be had
+    simulate(rows, seed)   return a ``treadle.simulation.World`` around the rows of the data
+
+Projects are also found through the entry-point group ``treadle.projects``: an entry point names a package
+that holds both files.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from treadle.errors import ProjectCodeInvalid, ProjectNotFound
+from treadle.settings import Workspace
+from treadle.spec import Contract, load_contract
+
+CONTRACT_FILE = "model.yaml"
+CODE_FILE = "model.py"
+
+
+@dataclass(frozen=True)
+class Project:
+    """One model's folder. The contract is read at once, the code only when a function of it is asked for."""
+
+    folder: Path
+    contract: Contract
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.contract.name
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The imported ``model.py``.
+
+        Raises:
+            ProjectCodeInvalid: the file is missing or fails while it is imported.
+        """
+        path = self.folder / CODE_FILE
+        name = f"treadle_project_{self.name}"
+        if not path.is_file():
+            raise ProjectCodeInvalid(path, "there is no such file.")
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ProjectCodeInvalid(path, "it is not a Python file.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise ProjectCodeInvalid(path, f"it fails on import with {type(error).__name__}: {error}") from error
+        return module
+
+    def hook(self, name: str) -> Callable[..., Any]:
+        """Return the function ``name`` of ``model.py``.
+
+        Raises:
+            ProjectCodeInvalid: ``model.py`` has no such function.
+        """
+        function = getattr(self.module, name, None)
+        if not callable(function):
+            raise ProjectCodeInvalid(self.folder / CODE_FILE, f"it has no function {name}().")
+        return function  # type: ignore[no-any-return]
+
+    def has(self, name: str) -> bool:
+        """Tell whether ``model.py`` has a function ``name``."""
+        return callable(getattr(self.module, name, None))
+
+
+def discover(workspace: Workspace) -> dict[str, Project]:
+    """Return every project by name: the workspace's folders first, then installed ones.
+
+    Raises:
+        ContractInvalid: a contract is not valid.
+    """
+    folders = sorted(path.parent for path in workspace.projects_dir.glob(f"*/{CONTRACT_FILE}"))
+    folders += _installed()
+    found: dict[str, Project] = {}
+    for folder in folders:
+        contract = load_contract(folder / CONTRACT_FILE, workspace.settings.overlay)
+        found.setdefault(contract.name, Project(folder, contract))
+    return found
+
+
+def find(workspace: Workspace, name: str) -> Project:
+    """Return one project.
+
+    Raises:
+        ProjectNotFound: there is no project of this name; the error lists those there are.
+        ContractInvalid: a contract is not valid.
+    """
+    folder = workspace.projects_dir / name
+    if (folder / CONTRACT_FILE).is_file():
+        contract = load_contract(folder / CONTRACT_FILE, workspace.settings.overlay)
+        if contract.name == name:
+            return Project(folder, contract)
+    projects = discover(workspace)
+    if name not in projects:
+        raise ProjectNotFound(name, projects)
+    return projects[name]
+
+
+def _installed() -> list[Path]:
+    folders = []
+    for point in entry_points(group="treadle.projects"):
+        spec = importlib.util.find_spec(point.value)
+        if spec is not None and spec.origin is not None:
+            folders.append(Path(spec.origin).parent)
+    return folders

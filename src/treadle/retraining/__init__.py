@@ -1,0 +1,1 @@
+"""The controller: when to retrain, from which rows, and each step of a turn."""

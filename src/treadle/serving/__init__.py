@@ -1,0 +1,1 @@
+"""The service: routing, inference, the log, and the processes that carry them."""

@@ -1,0 +1,128 @@
+"""Where a workspace is and how it is set: ``treadle.toml``, then ``TREADLE_*`` variables, which win.
+
+A workspace is any folder with ``treadle.toml`` and ``projects/``; its state lies under ``home``.
+"""
+
+import os
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from treadle.errors import SettingsInvalid, WorkspaceNotFound
+
+MARKER = "treadle.toml"
+
+
+class Settings(BaseSettings):
+    """All settings of a workspace. A key of ``treadle.toml``, or the same in capitals after ``TREADLE_``."""
+
+    model_config = SettingsConfigDict(env_prefix="TREADLE_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".treadle"), description="Folder of all state; relative to the workspace.")
+    store_url: str = Field("", description="SQLAlchemy URL of the state store; empty: SQLite in the home folder.")
+    tracking_url: str = Field("", description="MLflow tracking URI; empty: SQLite in the home folder.")
+    bundle_dir: Path | None = Field(None, description="Folder of sealed bundles; empty: bundles/ in the home folder.")
+    data_mirror: Path | None = Field(None, description="Folder with copies of public data sets, looked in before any download.")
+    overlay: str = Field("", description="Name of a policy overlay: policy.<overlay>.yaml beside model.yaml, laid over the policy half.")
+    offline: bool = Field(default=False, description="Never try to download data.")
+    host: str = Field("127.0.0.1", description="Address that the services bind to.")
+    port: int = Field(8000, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
+    controller_port: int = Field(8009, ge=0, le=65535, description="Port of the controller's own /metrics; 0 takes a free one.")
+    tracking_port: int = Field(5000, ge=0, le=65535, description="Port of the MLflow page in the demo.")
+    workers: int = Field(2, ge=1, le=64, description="Serving processes.")
+    durability: Literal["process", "host"] = Field(
+        "process", description="What a logged prediction survives: the death of the process, or of the machine (group fsync)."
+    )
+    profile_seconds: float = Field(60, gt=0, description="Length in seconds of one part of the live profile.")
+    poll_seconds: float = Field(0.25, gt=0, description="How often, in seconds, servers look for a new deployment and the shipper for rows.")
+    controller_seconds: float = Field(5, gt=0, description="Length in seconds of one round of the controller.")
+    segment_mb: float = Field(16, gt=0, description="Size in MB at which a worker starts a new spool segment.")
+
+
+class Workspace:
+    """A folder with projects, its settings, and the places of its state."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root
+        self.settings = settings
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> "Workspace":
+        """Return the workspace at ``TREADLE_WORKSPACE``, or the nearest one at or above ``start`` (the current folder).
+
+        Raises:
+            WorkspaceNotFound: no folder on the way up holds a ``treadle.toml``.
+            SettingsInvalid: a setting is unknown or has a value that is not allowed.
+        """
+        named = os.environ.get("TREADLE_WORKSPACE")
+        begin = Path(named) if named and start is None else (start or Path.cwd())
+        begin = begin.resolve()
+        for folder in (begin, *begin.parents):
+            if (folder / MARKER).is_file():
+                return cls(folder, load_settings(folder / MARKER))
+        raise WorkspaceNotFound(begin)
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder of all state."""
+        return (self.root / self.settings.home.expanduser()).resolve()
+
+    @property
+    def projects_dir(self) -> Path:
+        """The folder that holds a folder per project."""
+        return self.root / "projects"
+
+    @property
+    def store_url(self) -> str:
+        """The SQLAlchemy URL of the state store."""
+        return self.settings.store_url or f"sqlite:///{self.home / 'state.db'}"
+
+    @property
+    def tracking_url(self) -> str:
+        """The MLflow tracking URI."""
+        return self.settings.tracking_url or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def bundle_dir(self) -> Path:
+        """The content-addressed folder of sealed bundles."""
+        return self.settings.bundle_dir or self.home / "bundles"
+
+    @property
+    def spool_dir(self) -> Path:
+        """The folder of segments that workers append to and the shipper empties."""
+        return self.home / "spool"
+
+    @property
+    def snapshot_dir(self) -> Path:
+        """The data repository of immutable snapshots."""
+        return self.home / "data"
+
+
+def load_settings(path: Path) -> Settings:
+    """Read ``path`` and the environment into settings.
+
+    Raises:
+        SettingsInvalid: the file is not TOML, or a setting is unknown or has a value that is not allowed.
+    """
+    known = set(Settings.model_fields)
+    try:
+        from_file = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsInvalid(str(path), [f"not TOML: {error}"]) from error
+    unknown = sorted(set(from_file) - known)
+    stray = sorted(
+        name for name in os.environ if name.startswith("TREADLE_") and name != "TREADLE_WORKSPACE" and name.removeprefix("TREADLE_").lower() not in known
+    )
+    if unknown or stray:
+        raise SettingsInvalid(str(path) if unknown else "the environment", [f"unknown setting {name}" for name in unknown + stray])
+    # The file gives defaults; what the environment also names is left to the environment.
+    given = {key: value for key, value in from_file.items() if f"TREADLE_{key.upper()}" not in os.environ}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc']))} = {item['input']!r}: {item['msg']}" for item in error.errors()]
+        raise SettingsInvalid(f"{path} or the environment", problems) from error

@@ -1,0 +1,1 @@
+"""A simulated world and the traffic it sends, for demos, drills and tests."""

@@ -1,0 +1,1 @@
+"""From rows to a sealed bundle: pipeline, fit, evaluate, export, parity, card."""
