@@ -79,3 +79,13 @@ class ProjectCodeInvalid(TreadleError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has.")
+
+
+# simulation
+
+
+class ServiceUnreachable(TreadleError):
+    """Nothing answers at the address of the service."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"No service answers at {url}: {reason}", fix="Start it with `treadle serve`, or name another with --url.")

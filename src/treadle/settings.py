@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     profile_seconds: float = Field(60, gt=0, description="Length in seconds of one part of the live profile.")
     poll_seconds: float = Field(0.25, gt=0, description="How often, in seconds, servers look for a new deployment and the shipper for rows.")
     controller_seconds: float = Field(5, gt=0, description="Length in seconds of one round of the controller.")
+    retraining: bool = Field(default=True, description="Whether an alarm opens a turn of the loop; false: watch and tell, change nothing.")
     segment_mb: float = Field(16, gt=0, description="Size in MB at which a worker starts a new spool segment.")
 
 

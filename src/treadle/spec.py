@@ -245,7 +245,6 @@ class RolloutPolicy(_Frozen):
     max_disagreement: float = Field(0.1, ge=0, le=1, description="How far live disagreement with the champion may lie from the rehearsed.")
     deadline: Duration = 86400.0
     on_deadline: Literal["abort", "promote"] = "abort"
-    approval: bool = Field(default=False, description="Whether a person must approve before the canary starts.")
 
 
 class SloPolicy(_Frozen):

@@ -1,0 +1,198 @@
+"""A bounded stream of requests from a simulated world, with labels that come late."""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+
+from treadle.errors import ServiceUnreachable
+from treadle.simulation.world import World
+from treadle.spec import BooleanFeature, CategoryFeature, Feature, Interface
+
+TICK = 0.1
+"""Seconds between two bites of traffic."""
+
+LABELS_PER_POST = 500
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much traffic, and how late its labels.
+
+    ``rate`` is rows per second, ``singles`` the share of them sent one by one (the rest goes in batches), ``delay`` the
+    seconds until the true label of a row is told.
+    """
+
+    rate: float = 200.0
+    singles: float = 0.3
+    delay: float = 2.0
+
+
+@dataclass(frozen=True)
+class Received:
+    """One answer as the client saw it."""
+
+    prediction_id: str
+    version: int
+    answer: str
+
+
+@dataclass
+class Tally:
+    """What the client sent, and what it got."""
+
+    requests: int = 0
+    rows: int = 0
+    failed: int = 0
+    labels: int = 0
+    received: list[Received] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Due:
+    at: float
+    prediction_id: str
+    value: str
+
+
+class Traffic:
+    """One client of one model. ``shifted`` may be set while it runs: the world has changed."""
+
+    def __init__(self, url: str, model: str, interface: Interface, world: World, pace: Pace, *, clock: Callable[[], float] = time.time) -> None:
+        self.shifted = False
+        self.tally = Tally()
+        self._url = url.rstrip("/")
+        self._model = model
+        self._interface = interface
+        self._world = world
+        self._pace = pace
+        self._clock = clock
+        self._due: list[_Due] = []
+        self._owed = 0.0
+
+    async def run(self, seconds: float, *, stop: asyncio.Event | None = None) -> Tally:
+        """Send traffic for ``seconds`` or until ``stop`` is set, and return the tally.
+
+        Raises:
+            ServiceUnreachable: nothing answers at the address when the stream starts.
+        """
+        async with httpx.AsyncClient(base_url=self._url, timeout=30, limits=httpx.Limits(max_connections=32)) as client:
+            await self._require(client)
+            end = self._clock() + seconds
+            while self._clock() < end and not (stop and stop.is_set()):
+                began = self._clock()
+                await self._bite(client)
+                await asyncio.sleep(max(0.0, TICK - (self._clock() - began)))
+        return self.tally
+
+    async def settle(self) -> None:
+        """Tell the labels that are still due, at once."""
+        async with httpx.AsyncClient(base_url=self._url, timeout=30) as client:
+            await self._tell_labels(client, before=math.inf)
+
+    async def _require(self, client: httpx.AsyncClient) -> None:
+        try:
+            await client.get("/health")
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self._url, str(error)) from error
+
+    async def _bite(self, client: httpx.AsyncClient) -> None:
+        self._owed += self._pace.rate * TICK
+        count = int(self._owed)
+        self._owed -= count
+        if count:
+            frame = self._world.draw(count, shifted=self.shifted)
+            payloads = to_payloads(self._interface, frame)
+            truths = [str(value) for value in frame[self._interface.target.name]]
+            alone = round(count * self._pace.singles)
+            pairs = list(zip(payloads, truths, strict=True))
+            await asyncio.gather(*(self._one(client, payload, truth) for payload, truth in pairs[:alone]), self._many(client, pairs[alone:]))
+        await self._tell_labels(client, before=self._clock())
+
+    async def _one(self, client: httpx.AsyncClient, payload: dict[str, Any], truth: str) -> None:
+        answer = await self._post(client, f"/predict/{self._model}", payload)
+        if answer is not None:
+            self._keep([answer], [truth])
+
+    async def _many(self, client: httpx.AsyncClient, pairs: list[tuple[dict[str, Any], str]]) -> None:
+        if not pairs:
+            return
+        answer = await self._post(client, f"/predict/{self._model}/batch", {"rows": [payload for payload, _ in pairs]}, rows=len(pairs))
+        if answer is not None:
+            self._keep(answer["predictions"], [truth for _, truth in pairs])
+
+    async def _post(self, client: httpx.AsyncClient, path: str, body: dict[str, Any], rows: int = 1) -> dict[str, Any] | None:
+        self.tally.requests += 1
+        self.tally.rows += rows
+        try:
+            response = await client.post(path, json=body)
+        except httpx.TransportError as error:
+            return self._failed(f"{path}: {type(error).__name__} {error}")
+        if not response.is_success:
+            return self._failed(f"{path}: {response.status_code} {response.text[:200]}")
+        content: dict[str, Any] = response.json()
+        return content
+
+    def _failed(self, what: str) -> None:
+        self.tally.failed += 1
+        self.tally.failures.append(what)
+
+    def _keep(self, answers: list[dict[str, Any]], truths: list[str]) -> None:
+        at = self._clock() + self._pace.delay
+        for answer, truth in zip(answers, truths, strict=True):
+            self.tally.received.append(Received(answer["prediction_id"], answer["version"], canonical_answer(answer)))
+            self._due.append(_Due(at, answer["prediction_id"], truth))
+
+    async def _tell_labels(self, client: httpx.AsyncClient, *, before: float) -> None:
+        ready = [due for due in self._due if due.at <= before]
+        if not ready:
+            return
+        self._due = [due for due in self._due if due.at > before]
+        for start in range(0, len(ready), LABELS_PER_POST):
+            part = ready[start : start + LABELS_PER_POST]
+            labels = [{"prediction_id": due.prediction_id, "value": due.value} for due in part]
+            if await self._post_labels(client, labels):
+                self.tally.labels += len(part)
+            else:
+                self._due += part
+
+    async def _post_labels(self, client: httpx.AsyncClient, labels: list[dict[str, Any]]) -> bool:
+        try:
+            response = await client.post(f"/labels/{self._model}", json={"labels": labels})
+        except httpx.TransportError:
+            return False
+        return response.is_success
+
+
+def canonical_answer(answer: dict[str, Any]) -> str:
+    """Return an answer as text that is equal for equal answers, whatever the order of its keys."""
+    return json.dumps(answer, sort_keys=True)
+
+
+def to_payloads(interface: Interface, frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of ``frame`` as request bodies: features that are present, and the entity."""
+    columns = {feature.name: _json_values(feature, frame[feature.name]) for feature in interface.features}
+    if interface.entity is not None:
+        columns[interface.entity] = [str(value) for value in frame[interface.entity]]
+    names = list(columns)
+    return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in zip(*columns.values(), strict=True)]
+
+
+def _json_values(feature: Feature, column: "pd.Series[Any]") -> list[Any]:
+    missing = column.isna().to_numpy()
+    if isinstance(feature, CategoryFeature):
+        return [None if gone else str(value) for value, gone in zip(column, missing, strict=True)]
+    if isinstance(feature, BooleanFeature):
+        return [None if gone else bool(value) for value, gone in zip(column, missing, strict=True)]
+    # A request carries what the matrix can hold, so that what is logged equals what was sent.
+    numbers = column.to_numpy(dtype=np.float64)
+    whole = feature.type == "integer"
+    return [None if gone else (int(value) if whole else float(value)) for value, gone in zip(numbers, missing, strict=True)]
