@@ -81,6 +81,29 @@ class ProjectCodeInvalid(TreadleError):
         super().__init__(f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has.")
 
 
+# training
+
+
+class MetricUnknown(TreadleError):
+    """A policy or a command names a metric that does not exist or does not fit the task."""
+
+    def __init__(self, name: str, task: str, known: Iterable[str]) -> None:
+        super().__init__(f"{name!r} is not a metric of a {task} model: {choose_from(known)}.", fix="Name one of these in the policy of model.yaml.")
+
+
+# serving: the log
+
+
+class LogUnavailable(TreadleError):
+    """A prediction could not be written down, so it may not be answered."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"The prediction log in {folder} cannot be written: {reason}. Without a log there is no answer.",
+            fix="Free or mend that disk; nothing that was answered is lost.",
+        )
+
+
 # simulation
 
 

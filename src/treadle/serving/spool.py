@@ -1,0 +1,327 @@
+"""The log on its way to the store: records that a worker appends to a segment before it answers.
+
+A *segment* is a file that one worker writes and the shipper of the host reads. Its name carries a UUID and is never
+used again. The writer holds an flock on it for as long as it lives, so whoever can lock a segment knows that
+nothing will be added to it.
+
+One append is one frame, written by one system call:
+
+    magic (4 bytes) | length of the payload (u32) | CRC-32 of length and payload (u32) | payload (msgpack list of records)
+
+The death of the process after the call loses nothing; with ``durable`` neither does that of the machine.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import threading
+import uuid
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from treadle.errors import LogUnavailable
+
+MAGIC = b"\xc1TF1"
+SUFFIX = ".seg"
+_LENGTH = struct.Struct("<I")
+_HEADER = struct.Struct("<4sII")
+
+
+class PredictionRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="prediction"):
+    """One answered (or failed) row, with the columns of the ``predictions`` table.
+
+    ``row`` and ``scores`` are little-endian float32; ``answer`` is the JSON text as it was answered, empty for a
+    failure; ``at`` is in epoch seconds, ``seconds`` is how long it took.
+    """
+
+    prediction_id: str
+    model: str
+    version: int
+    digest: str
+    generation: int
+    role: str
+    at: float
+    seconds: float
+    row: bytes
+    scores: bytes = b""
+    answer: str = ""
+    status: str = "ok"
+    error: str | None = None
+    request_id: str | None = None
+    entity: str | None = None
+    fallback: bool = False
+
+
+class LabelRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="label"):
+    """What turned out to be true, for the prediction that one of three keys names; times in epoch seconds."""
+
+    label_id: str
+    model: str
+    value: str
+    event_at: float
+    received_at: float
+    prediction_id: str | None = None
+    request_id: str | None = None
+    entity: str | None = None
+
+
+class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
+    """Something that a worker did or saw, for the chained events; ``at`` in epoch seconds."""
+
+    kind: str
+    model: str | None
+    data: dict[str, Any]
+    at: float
+
+
+Record = PredictionRecord | LabelRecord | EventRecord
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Record])
+_raw_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_record_decoder = msgspec.msgpack.Decoder(Record)
+
+
+# reading: pure
+
+
+@dataclass
+class Frames:
+    """What a stretch of a segment holds.
+
+    ``consumed`` bytes need not be read again. ``torn`` says that what follows them is not a whole frame (yet).
+    ``unknown`` are records that this reader does not understand, ``damaged`` the stretches (start, stop) without a frame.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    consumed: int = 0
+    torn: bool = False
+    unknown: list[bytes] = field(default_factory=list)
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+
+
+def read_frames(data: bytes, *, final: bool = False, limit: int | None = None) -> Frames:
+    """Read whole frames from the start of ``data`` until ``limit`` records are reached or nothing whole is left.
+
+    Bytes that are no frame are skipped as damage when a good frame follows them. A frame that is cut off by the end of ``data`` is
+    left for later, unless this is ``final``: then nothing more will come, and a good frame after it shows that it was damage.
+    """
+    frames = Frames()
+    while frames.consumed < len(data) and (limit is None or len(frames.records) < limit):
+        stop = _frame_end(data, frames.consumed)
+        if stop is None or stop > len(data) or not _intact(data, frames.consumed, stop):
+            cut_off = stop is None or stop > len(data)
+            resumed = None if cut_off and not final else _next_frame(data, frames.consumed + 1)
+            if resumed is None:
+                frames.torn = True
+                return frames
+            frames.damaged.append((frames.consumed, resumed))
+            frames.consumed = resumed
+            continue
+        _decode(data[frames.consumed + _HEADER.size : stop], frames)
+        frames.consumed = stop
+    return frames
+
+
+def _frame_end(data: bytes, start: int) -> int | None:
+    """Return where the frame at ``start`` would end, or None where its header is cut off."""
+    if start + _HEADER.size > len(data):
+        return None
+    return start + _HEADER.size + int(_LENGTH.unpack_from(data, start + len(MAGIC))[0])
+
+
+def _intact(data: bytes, start: int, stop: int) -> bool:
+    magic, length, checksum = _HEADER.unpack_from(data, start)
+    return bool(magic == MAGIC and checksum == _checksum(length, memoryview(data)[start + _HEADER.size : stop]))
+
+
+def _next_frame(data: bytes, start: int) -> int | None:
+    """Return where the first intact frame at or after ``start`` begins."""
+    while (start := data.find(MAGIC, start)) >= 0:
+        stop = _frame_end(data, start)
+        if stop is not None and stop <= len(data) and _intact(data, start, stop):
+            return start
+        start += 1
+    return None
+
+
+def _decode(payload: bytes, frames: Frames) -> None:
+    try:
+        frames.records.extend(_decoder.decode(payload))
+    except msgspec.DecodeError:
+        _decode_one_by_one(payload, frames)
+
+
+def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
+    try:
+        parts = _raw_decoder.decode(payload)
+    except msgspec.DecodeError:
+        frames.unknown.append(payload)
+        return
+    for part in parts:
+        try:
+            frames.records.append(_record_decoder.decode(part))
+        except msgspec.DecodeError:
+            frames.unknown.append(bytes(part))
+
+
+def _checksum(length: int, payload: bytes | bytearray | memoryview) -> int:
+    return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length)))
+
+
+def frame(records: Sequence[Record]) -> bytearray:
+    """Return the frame that holds ``records``."""
+    buffer = bytearray(_HEADER.size)
+    _encoder.encode_into(records, buffer, _HEADER.size)
+    length = len(buffer) - _HEADER.size
+    _HEADER.pack_into(buffer, 0, MAGIC, length, _checksum(length, memoryview(buffer)[_HEADER.size :]))
+    return buffer
+
+
+# writing
+
+
+class SpoolWriter:
+    """The one writer of its segments; safe to call from several threads.
+
+    A new segment begins after ``segment_bytes``, and after any failed write, so that no byte of a segment is ever written twice.
+    """
+
+    def __init__(self, folder: Path, *, segment_bytes: int, durable: bool = False) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._durable = durable
+        self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._fd: int | None = None
+        self._path = folder
+        self._position = 0
+        self._appended = 0
+        self._synced = 0
+        self._unsettled = 0
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Append ``records``, all or none, by one write. Return a ticket for ``settle``.
+
+        Raises:
+            LogUnavailable: the disk is full or broken; nothing was appended.
+        """
+        buffer = frame(records)
+        with self._lock:
+            try:
+                fd = self._open() if self._fd is None else self._fd
+                if os.write(fd, buffer) != len(buffer):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                self._abandon()
+                raise LogUnavailable(self._folder, error.strerror or str(error)) from error
+            self._position += len(buffer)
+            self._appended += 1
+            if self._position >= self._segment_bytes:
+                self._finish()
+            return self._appended
+
+    def settle(self, ticket: int) -> None:
+        """Wait until the append with this ticket survives the death of the machine, where the writer is ``durable``.
+
+        Callers that wait together share one fsync.
+
+        Raises:
+            LogUnavailable: the disk could not say so.
+        """
+        if not self._durable:
+            return
+        with self._sync_lock:
+            if self._synced >= ticket > self._unsettled:
+                return
+            with self._lock:
+                target = self._appended
+                # A copy: an append may finish this segment while we wait for the disk.
+                fd = None if self._fd is None else os.dup(self._fd)
+            if fd is not None:
+                self._sync(fd, target)
+                os.close(fd)
+        if ticket <= self._unsettled:
+            raise LogUnavailable(self._folder, "it could not be brought to the disk")
+
+    async def settled(self, ticket: int) -> None:
+        """Do ``settle`` without holding up the event loop."""
+        if self._durable:
+            await asyncio.to_thread(self.settle, ticket)
+
+    def close(self) -> None:
+        """Let go of the segment; the shipper will take what is in it and remove it."""
+        with self._lock:
+            self._finish()
+
+    def _open(self) -> int:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = str(uuid.uuid4())
+        fresh = self._folder / f"{name}.new"
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._fd, self._path, self._position = fd, self._folder / f"{name}{SUFFIX}", 0
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        # The shipper sees the name only now, when the lock is held: it can never take a newborn segment for a dead one.
+        fresh.rename(self._path)
+        if self._durable:
+            _sync_folder(self._folder)
+        return fd
+
+    def _finish(self) -> None:
+        if self._fd is None:
+            return
+        fd, self._fd = self._fd, None
+        if self._durable:
+            self._sync(fd, self._appended)
+        os.close(fd)
+
+    def _abandon(self) -> None:
+        """Leave a segment after a failed write, without the torn frame where that can still be cut off."""
+        if self._fd is None:
+            return
+        # Where it cannot be cut off it stays, and a reader leaves it out: its length or its checksum is wrong.
+        with contextlib.suppress(OSError):
+            if self._position:
+                os.ftruncate(self._fd, self._position)
+            else:
+                self._path.unlink(missing_ok=True)
+        self._finish()
+
+    def _sync(self, fd: int, appended: int) -> None:
+        try:
+            os.fdatasync(fd)
+        except OSError:
+            self._unsettled = appended
+        else:
+            self._synced = max(self._synced, appended)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def segments(folder: Path) -> list[Path]:
+    """Return the segments in ``folder``, in a stable order."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def writer_gone(fd: int) -> bool:
+    """Tell whether nothing will be added to the open segment ``fd`` any more."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return True
