@@ -81,6 +81,30 @@ class ProjectCodeInvalid(TreadleError):
         super().__init__(f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has.")
 
 
+# data
+
+
+class TargetInvalid(TreadleError):
+    """The target of some rows is missing or is not what the contract allows."""
+
+    def __init__(self, column: str, values: Sequence[object], count: int, classes: Sequence[str]) -> None:
+        allowed = choose_from(classes) if classes else "a finite number"
+        super().__init__(
+            f"{count} rows have a target {column} that is not allowed, such as {', '.join(map(repr, values))}; allowed: {allowed}.",
+            fix="Mend load() in model.py, or the target in model.yaml.",
+        )
+
+
+class SplitImpossible(TreadleError):
+    """The rows cannot be parted as the contract asks."""
+
+    def __init__(self, by: str, folds: int, reason: str) -> None:
+        super().__init__(
+            f"The rows cannot be split by {by} into a holdout and {folds} folds: {reason}.",
+            fix="Bring more rows, or change interface.split in model.yaml.",
+        )
+
+
 # training
 
 
