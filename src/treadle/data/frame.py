@@ -1,0 +1,82 @@
+"""Between a DataFrame with the contract's columns and the float32 matrix that the graph, the log and the profile see.
+
+A number stays as it is, true and false are 1 and 0, a category is its index in the interface (unknown: -1), and
+whatever is missing is NaN. It is the same encoding as ``engine.encode.to_matrix`` gives a request.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas import DataFrame, Series
+
+from treadle.errors import TargetInvalid
+from treadle.spec import BooleanFeature, CategoryFeature, Feature, Interface
+from treadle.state.log import LabelledRows
+
+
+def matrix(interface: Interface, frame: DataFrame) -> NDArray[np.float32]:
+    """Return the rows of ``frame`` as a matrix of shape [rows, features]; other columns are left out."""
+    encoded = np.empty((len(frame), len(interface.features)), dtype=np.float32)
+    for index, feature in enumerate(interface.features):
+        encoded[:, index] = _encoded(feature, frame[feature.name])
+    return encoded
+
+
+def target(interface: Interface, frame: DataFrame) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Return the target of each row: the index of its class, or the value of a regression.
+
+    Raises:
+        TargetInvalid: a target is missing, or is not among the classes.
+    """
+    column = frame[interface.target.name]
+    if interface.task == "regression":
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        _require(interface, column, np.isfinite(values))
+        return values
+    codes = pd.Categorical(column, categories=list(interface.target.classes)).codes.astype(np.int64)
+    _require(interface, column, codes >= 0)
+    return codes
+
+
+def frame_from_log(interface: Interface, rows: LabelledRows) -> DataFrame:
+    """Return logged, labelled rows as a DataFrame with the contract's columns: the inverse of ``matrix`` and ``target``.
+
+    A category that the interface does not know comes back as missing: the log keeps only that it was unknown.
+    """
+    columns: dict[str, Any] = {feature.name: _decoded(feature, rows.matrix[:, index]) for index, feature in enumerate(interface.features)}
+    if interface.entity is not None:
+        columns[interface.entity] = pd.array(rows.entity, dtype="str")
+    if interface.time is not None:
+        columns[interface.time] = pd.to_datetime(rows.at, unit="s", utc=True)
+    labels = pd.array(rows.labels, dtype="str")
+    columns[interface.target.name] = labels.astype("float64") if interface.task == "regression" else labels
+    return DataFrame(columns)
+
+
+def _encoded(feature: Feature, column: "Series[Any]") -> NDArray[np.float32]:
+    if isinstance(feature, CategoryFeature):
+        codes = pd.Categorical(column, categories=list(feature.categories)).codes.astype(np.float32)
+        return np.where(column.isna().to_numpy(), np.float32(np.nan), codes)
+    if isinstance(feature, BooleanFeature):
+        return column.astype("boolean").to_numpy(dtype=np.float32, na_value=np.nan)
+    return column.to_numpy(dtype=np.float32, na_value=np.nan)
+
+
+def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:  # noqa: ANN401 - a pandas array of one of three kinds
+    missing = np.isnan(values)
+    if isinstance(feature, CategoryFeature):
+        codes = np.where(missing, -1, values).astype(np.int64)
+        return pd.array(pd.Categorical.from_codes(codes, categories=list(feature.categories)).astype("object"), dtype="str")
+    if isinstance(feature, BooleanFeature):
+        return pd.arrays.BooleanArray(np.where(missing, 0, values).astype(bool), missing) if missing.any() else values.astype(bool)
+    return values.astype(np.float64)
+
+
+def _require(interface: Interface, column: "Series[Any]", valid: NDArray[np.bool_]) -> None:
+    if not valid.all():
+        wrong = column[~valid]
+        raise TargetInvalid(
+            interface.target.name, [None if pd.isna(value) else value for value in wrong.unique()[:5]], len(wrong), interface.target.classes
+        )
