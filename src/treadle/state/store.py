@@ -1,0 +1,167 @@
+"""The state store: one database, SQLite or Postgres by URL, with the same promises on both.
+
+``write()`` is one transaction that commits whole or not at all, ``read()`` one consistent snapshot that cannot write.
+On SQLite a writer takes the write lock when it begins, so that nothing it reads can change before it commits.
+"""
+
+import copy
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from treadle.errors import StoreUnavailable
+from treadle.state.schema import metadata
+
+BUSY_SECONDS = 10
+"""How long a writer waits for another one before it gives up."""
+
+CREATE_LOCK = 0x7472_6501
+"""Postgres advisory lock under which tables are made."""
+
+
+class Store:
+    """A database of Treadle's state. Safe to use from several threads; each transaction has its own connection."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare the store at an SQLAlchemy ``url`` without connecting to it.
+
+        Raises:
+            StoreUnavailable: the URL is not one, or names a database other than SQLite and Postgres.
+        """
+        self._check: Callable[[Connection], None] | None = None
+        try:
+            self._url = make_url(url)
+            self.dialect = self._url.get_backend_name()
+            if self.dialect not in _ENGINES:
+                raise StoreUnavailable(self.url, f"{self.dialect} is not among the databases that Treadle runs on: sqlite, postgresql.")
+            self._writer, self._reader = _ENGINES[self.dialect](url)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise StoreUnavailable(url.split("@")[-1], str(error)) from error
+
+    @property
+    def url(self) -> str:
+        """The URL without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    def create(self) -> None:
+        """Make the folder and the tables that are missing. Several processes may do so at once.
+
+        Raises:
+            StoreUnavailable: the database cannot be opened or written.
+        """
+        if self.dialect == "sqlite" and self._url.database:
+            _prepare_file(Path(self._url.database), self.url)
+        with self.write() as conn:
+            if self.dialect == "postgresql":
+                conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_LOCK})
+            metadata.create_all(conn)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that commits at the end of the block and rolls back on any error.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, is locked for too long, is full or is damaged.
+        """
+        with self._translated(), self._writer.begin() as conn:
+            if self._check is not None:
+                self._check(conn)
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a read-only transaction on one consistent snapshot.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached or is damaged.
+        """
+        with self._translated(), self._reader.begin() as conn:
+            yield conn
+
+    def guarded(self, check: Callable[[Connection], None]) -> "Store":
+        """Return this store with ``check`` at the start of every write: it raises where the holder may write no more."""
+        twin = copy.copy(self)
+        twin._check = check
+        return twin
+
+    def close(self) -> None:
+        """Close every idle connection. The store can be used again afterwards."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, ProgrammingError, DataError):
+            raise  # A mistake in a statement is a bug to see, not an outage to wait for.
+        except DBAPIError as error:
+            raise StoreUnavailable(self.url, str(error.orig)) from error
+        except PoolTimeoutError as error:
+            raise StoreUnavailable(self.url, str(error)) from error
+
+
+def open_store(url: str) -> Store:
+    """Return the store at ``url`` with all its tables in place.
+
+    Raises:
+        StoreUnavailable: the URL is not one that Treadle runs on, or the database cannot be opened or written.
+    """
+    store = Store(url)
+    store.create()
+    return store
+
+
+def _prepare_file(path: Path, url: str) -> None:
+    """Make the folder of an SQLite file and set its journal, which the file remembers.
+
+    The switch to WAL does not wait for other connections as a transaction does, so it happens once, here, behind a retry.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(url, str(error)) from error
+
+
+def _sqlite_engines(url: str) -> tuple[Engine, Engine]:
+    return _sqlite_engine(url, "BEGIN IMMEDIATE", query_only=False), _sqlite_engine(url, "BEGIN", query_only=True)
+
+
+def _sqlite_engine(url: str, begin: str, *, query_only: bool) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # The driver must not begin transactions of its own.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA query_only = {int(query_only)}")
+
+    @event.listens_for(engine, "begin")
+    def start(conn: Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engines(url: str) -> tuple[Engine, Engine]:
+    address = make_url(url).set(drivername="postgresql+psycopg")
+    writer = create_engine(address, pool_pre_ping=True)
+    reader = create_engine(
+        address, pool_pre_ping=True, execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    )
+    return writer, reader
+
+
+_ENGINES = {"sqlite": _sqlite_engines, "postgresql": _postgres_engines}
