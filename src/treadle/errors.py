@@ -82,6 +82,88 @@ class ProjectCodeInvalid(TreadleError):
         super().__init__(f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has.")
 
 
+# the state
+
+
+class StoreUnavailable(TreadleError):
+    """The state store cannot be reached, is locked, full or damaged."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"The state store {url} cannot be used: {reason}",
+            fix="Look whether the database is up and its disk has room; TREADLE_STORE_URL names another one.",
+        )
+
+
+class ChainBroken(TreadleError):
+    """The chain of events was edited, cut or written anew."""
+
+    def __init__(self, seq: int, reason: str) -> None:
+        self.seq = seq
+        super().__init__(
+            f"The record of events cannot be trusted from number {seq} on: {reason}",
+            fix="docs/architecture/state.md says what each break means.",
+        )
+
+
+class HeadsInvalid(TreadleError):
+    """The file of signed heads was edited, or belongs to another key."""
+
+    def __init__(self, path: Path, line: int, reason: str) -> None:
+        super().__init__(f"Line {line} of {path} cannot be trusted: {reason}", fix="docs/architecture/state.md says what each break means.")
+
+
+class GenerationConflict(TreadleError):
+    """Somebody else changed the deployment first."""
+
+    def __init__(self, model: str, expected: int, actual: int) -> None:
+        self.actual = actual
+        super().__init__(
+            f"The deployment of {model} is at generation {actual}, not {expected}: it was changed meanwhile.",
+            fix="Look at it again with `treadle status`, then decide anew.",
+        )
+
+
+class SlotsInvalid(TreadleError):
+    """The roles and weights of a deployment do not add up."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"This deployment of {model} makes no sense: {reason}.")
+
+
+class NothingToRollBack(TreadleError):
+    """There is no older generation to go back to."""
+
+    def __init__(self, model: str, to: int | None, known: Iterable[int]) -> None:
+        wanted = "no older generation has another champion" if to is None else f"there is no older generation {to}"
+        super().__init__(f"{model} cannot be rolled back: {wanted}; {choose_from(map(str, sorted(known)))}.")
+
+
+class TurnAlreadyOpen(TreadleError):
+    """A model has at most one open turn of the loop."""
+
+    def __init__(self, model: str, turn: str, step: str) -> None:
+        self.turn = turn
+        super().__init__(
+            f"A turn of {model} is open already: {turn}, at step {step}.",
+            fix=f"`treadle why {model}` says what it waits for.",
+        )
+
+
+class TurnClosed(TreadleError):
+    """A turn that has ended cannot go on."""
+
+    def __init__(self, turn: str) -> None:
+        super().__init__(f"The turn {turn} has ended, or there never was one.")
+
+
+class LeaseLost(TreadleError):
+    """Another process holds the lease now; what this one wanted to write must not be written."""
+
+    def __init__(self, name: str, holder: str, token: int) -> None:
+        super().__init__(f"{holder} no longer holds the lease {name!r} (its token was {token}): another process took it over.")
+
+
 # bundle
 
 
@@ -171,6 +253,62 @@ class LabelInvalid(TreadleError):
 # data
 
 
+class DataUnavailable(TreadleError):
+    """None of the sources of a contract could be had."""
+
+    def __init__(self, model: str, misses: Sequence[str]) -> None:
+        super().__init__(
+            f"There are no data for {model}: every source of its contract failed.",
+            problems=misses,
+            fix="Put the file into a folder named by TREADLE_DATA_MIRROR, or add a source of kind simulated to model.yaml.",
+        )
+
+
+class DataDigestMismatch(TreadleError):
+    """A file holds other rows than the contract was written for."""
+
+    def __init__(self, source: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"The rows from the {source} are not those that the contract names: their digest is {found}, not {expected}.",
+            fix="Get the right file; or, if the new rows are meant, write their digest into rows_digest in model.yaml.",
+        )
+
+
+class DataUnreadable(TreadleError):
+    """``load`` in model.py failed on the data."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"The data from the {source} cannot be read: {reason}", fix="Look at the file, and at load() in model.py.")
+
+
+class DataInvalid(TreadleError):
+    """Rows break the contract; nothing is trained on them."""
+
+    def __init__(self, model: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The data of {model} do not keep the contract.",
+            problems=problems,
+            fix="Mend the data or load() in model.py; if the world has changed, change the interface in model.yaml.",
+        )
+
+
+class SnapshotNotFound(TreadleError):
+    """There is no such snapshot."""
+
+    def __init__(self, model: str, digest: str, folder: Path) -> None:
+        super().__init__(f"{model} has no snapshot {digest!r} under {folder}.", fix="`treadle status` names the snapshot of each version.")
+
+
+class SnapshotCorrupt(TreadleError):
+    """The bytes of a snapshot are not those that its name promises."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(
+            f"The snapshot {path} was changed: its bytes have the digest {found}.",
+            fix="Delete the file, then run `dvc checkout` in that folder: the cache of DVC still has it.",
+        )
+
+
 class TargetInvalid(TreadleError):
     """The target of some rows is missing or is not what the contract allows."""
 
@@ -212,6 +350,54 @@ class LogUnavailable(TreadleError):
         super().__init__(
             f"The prediction log in {folder} cannot be written: {reason}. Without a log there is no answer.",
             fix="Free or mend that disk; nothing that was answered is lost.",
+        )
+
+
+# serving
+
+
+class ModelNotServed(TreadleError):
+    """No deployment of this name is served here."""
+
+    def __init__(self, model: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no model {model!r} here: {choose_from(known)}.", fix="GET /models lists what is served.")
+
+
+class ModelNotReady(TreadleError):
+    """A model is deployed, but no version of it could be loaded."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"{model} is deployed, but it cannot be served: {reason}", fix="GET /ready says what is missing; try again later.")
+
+
+class ModelBusy(TreadleError):
+    """More requests wait for a slow version than its slot takes."""
+
+    def __init__(self, model: str, version: int, waiting: int) -> None:
+        super().__init__(f"Version {version} of {model} is busy: {waiting} requests wait for it already.", fix="Try again later, or send less at once.")
+
+
+class PredictionFailed(TreadleError):
+    """No version of a model could answer: not the chosen one, not the champion, not the fallback."""
+
+    def __init__(self, model: str, failures: Sequence[str]) -> None:
+        super().__init__(f"{model} could not answer.", problems=failures, fix="The attempts are logged; try again, or roll the model back.")
+
+
+class BodyMalformed(TreadleError):
+    """The body of a request is not JSON."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The body of the request is not JSON: {reason}.", fix="Send JSON as in the example of GET /models/<model>.")
+
+
+class PortTaken(TreadleError):
+    """A service cannot listen where the settings say."""
+
+    def __init__(self, host: str, port: int, setting: str, reason: str) -> None:
+        super().__init__(
+            f"Nothing can listen on port {port} of {host}: {reason}.",
+            fix=f"Set {setting} in treadle.toml, or TREADLE_{setting.upper()}, to another port; 0 takes a free one.",
         )
 
 

@@ -41,7 +41,7 @@ class Store:
                 raise StoreUnavailable(self.url, f"{self.dialect} is not among the databases that Treadle runs on: sqlite, postgresql.")
             self._writer, self._reader = _ENGINES[self.dialect](url)
         except (ArgumentError, NoSuchModuleError) as error:
-            raise StoreUnavailable(url.split("@")[-1], str(error)) from error
+            raise StoreUnavailable(url.rsplit("@", maxsplit=1)[-1], str(error)) from error
 
     @property
     def url(self) -> str:
@@ -86,7 +86,7 @@ class Store:
     def guarded(self, check: Callable[[Connection], None]) -> "Store":
         """Return this store with ``check`` at the start of every write: it raises where the holder may write no more."""
         twin = copy.copy(self)
-        twin._check = check
+        twin._check = check  # noqa: SLF001 - a copy of ourselves
         return twin
 
     def close(self) -> None:
@@ -158,10 +158,8 @@ def _sqlite_engine(url: str, begin: str, *, query_only: bool) -> Engine:
 def _postgres_engines(url: str) -> tuple[Engine, Engine]:
     address = make_url(url).set(drivername="postgresql+psycopg")
     writer = create_engine(address, pool_pre_ping=True)
-    reader = create_engine(
-        address, pool_pre_ping=True, execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    )
-    return writer, reader
+    snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return writer, create_engine(address, pool_pre_ping=True, execution_options=snapshot)
 
 
 _ENGINES = {"sqlite": _sqlite_engines, "postgresql": _postgres_engines}

@@ -1,0 +1,147 @@
+"""What happened, for people and auditors: an insert-only chain in which each event's hash covers all before it.
+
+An event is written in the same transaction as the change that it tells of; no decision reads it. A *head* is the number and
+hash of the last event, signed and kept outside the database, so that a chain that was rewritten as a whole is found as well.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, text
+
+from treadle.errors import ChainBroken, HeadsInvalid
+from treadle.spec import canonical_json
+from treadle.state.schema import events
+
+GENESIS = "0" * 64
+"""The hash before the first event."""
+
+WRITE_LOCK = 0x7472_6502
+"""Postgres advisory lock that orders the writers of state, as SQLite's write lock does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: ``seq`` counts from 1 without gaps, ``at`` is in epoch seconds."""
+
+    seq: int
+    at: float
+    kind: str
+    model: str | None
+    actor: str
+    data: dict[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the chain at one moment, with an HMAC-SHA256 over it (hex)."""
+
+    seq: int
+    hash: str
+    at: float
+    signature: str
+
+
+def lock(conn: Connection) -> None:
+    """Wait until no other transaction changes the state; the lock is held until this transaction ends.
+
+    Every function that changes state takes it before anything else, so that all take their locks in one order. On SQLite the
+    transaction holds the write lock already.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
+
+
+def append(conn: Connection, kind: str, *, at: float, model: str | None = None, actor: str = "treadle", data: Mapping[str, Any]) -> Event:
+    """Add an event in the transaction of ``conn`` and return it. ``data`` must be plain JSON without NaN."""
+    lock(conn)
+    last = conn.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
+    at, content = float(at), canonical_json(data).decode()
+    digest = _hash(previous, (seq, at, kind, model, actor, content))
+    conn.execute(insert(events).values(seq=seq, at=at, kind=kind, model=model, actor=actor, data=content, hash=digest))
+    return Event(seq, at, kind, model, actor, json.loads(content), digest)
+
+
+def after(conn: Connection, seq: int, limit: int = 1000) -> list[Event]:
+    """Return up to ``limit`` events that follow number ``seq``, oldest first."""
+    rows = conn.execute(select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit))
+    return [Event(row.seq, row.at, row.kind, row.model, row.actor, json.loads(row.data), row.hash) for row in rows]
+
+
+def verify(conn: Connection, heads: Sequence[Head] = ()) -> int:
+    """Check every event against the one before it and against the signed ``heads``; return how many events there are.
+
+    Raises:
+        ChainBroken: an event was edited or deleted, or the chain does not pass through a head; names the first bad number.
+    """
+    expected = {head.seq: head.hash for head in heads}
+    seq, previous = 0, GENESIS
+    for row in _all(conn):
+        seq += 1
+        if row.seq != seq:
+            raise ChainBroken(seq, "it is missing.")
+        if row.hash != _hash(previous, (row.seq, row.at, row.kind, row.model, row.actor, row.data)):
+            raise ChainBroken(seq, "its hash does not follow from its content and the event before it.")
+        if row.hash != expected.get(seq, row.hash):
+            raise ChainBroken(seq, "it is not the event that was signed: the chain up to here has been written anew.")
+        previous = row.hash
+    if heads and max(expected) > seq:
+        raise ChainBroken(seq + 1, f"it is missing: the chain was signed up to number {max(expected)}.")
+    return seq
+
+
+def sign_head(conn: Connection, key: bytes, at: float) -> Head:
+    """Return the signed end of the chain; an empty chain has number 0."""
+    last = conn.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    seq, digest = (last.seq, last.hash) if last else (0, GENESIS)
+    return Head(seq, digest, at, _signature(key, seq, digest, at))
+
+
+def append_head(path: Path, head: Head) -> None:
+    """Add ``head`` as one line of JSON to the file at ``path`` and make it durable. The file must lie outside the database."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(canonical_json(asdict(head)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_heads(path: Path, key: bytes) -> list[Head]:
+    """Return the heads in the file at ``path``, oldest first; none if there is no file.
+
+    Raises:
+        HeadsInvalid: a line is not a head, was not signed with ``key``, or goes back behind the line before it.
+    """
+    heads: list[Head] = []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            head = Head(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise HeadsInvalid(path, number, "it is not a signed head.") from error
+        if not hmac.compare_digest(head.signature, _signature(key, head.seq, head.hash, head.at)):
+            raise HeadsInvalid(path, number, "its signature does not belong to its content and this key.")
+        if heads and head.seq < heads[-1].seq:
+            raise HeadsInvalid(path, number, f"it goes back from event {heads[-1].seq} to {head.seq}.")
+        heads.append(head)
+    return heads
+
+
+def _all(conn: Connection) -> Iterator[Row[Any]]:
+    yield from conn.execution_options(yield_per=1000).execute(select(events).order_by(events.c.seq))
+
+
+def _hash(previous: str, content: tuple[int, float, str, str | None, str, str]) -> str:
+    return hashlib.sha256(canonical_json([previous, *content])).hexdigest()
+
+
+def _signature(key: bytes, seq: int, digest: str, at: float) -> str:
+    return hmac.new(key, canonical_json([seq, digest, at]), hashlib.sha256).hexdigest()
