@@ -6,8 +6,9 @@ nothing will be added to it.
 
 One append is one frame, written by one system call:
 
-    magic (4 bytes) | length of the payload (u32) | CRC-32 of length and payload (u32) | payload (msgpack list of records)
+    magic (4 bytes) | length of the payload (u32) | CRC-32 of salt, length and payload (u32) | payload (msgpack list of records)
 
+The salt comes from the random name of the segment, which no caller knows: a row that holds the bytes of a frame is never taken for one.
 The death of the process after the call loses nothing; with ``durable`` neither does that of the machine.
 """
 
@@ -90,7 +91,7 @@ _raw_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _record_decoder = msgspec.msgpack.Decoder(Record)
 
 
-# reading: pure
+# how a reader takes a segment apart
 
 
 @dataclass
@@ -108,7 +109,12 @@ class Frames:
     damaged: list[tuple[int, int]] = field(default_factory=list)
 
 
-def read_frames(data: bytes, *, final: bool = False, limit: int | None = None) -> Frames:
+def salt_of(segment: Path) -> int:
+    """Return the salt of the checksums in a segment."""
+    return zlib.crc32(segment.stem.encode())
+
+
+def read_frames(data: bytes, salt: int, *, final: bool = False, limit: int | None = None) -> Frames:
     """Read whole frames from the start of ``data`` until ``limit`` records are reached or nothing whole is left.
 
     Bytes that are no frame are skipped as damage when a good frame follows them. A frame that is cut off by the end of ``data`` is
@@ -117,9 +123,9 @@ def read_frames(data: bytes, *, final: bool = False, limit: int | None = None) -
     frames = Frames()
     while frames.consumed < len(data) and (limit is None or len(frames.records) < limit):
         stop = _frame_end(data, frames.consumed)
-        if stop is None or stop > len(data) or not _intact(data, frames.consumed, stop):
+        if stop is None or stop > len(data) or not _intact(data, salt, frames.consumed, stop):
             cut_off = stop is None or stop > len(data)
-            resumed = None if cut_off and not final else _next_frame(data, frames.consumed + 1)
+            resumed = None if cut_off and not final else _next_frame(data, salt, frames.consumed + 1)
             if resumed is None:
                 frames.torn = True
                 return frames
@@ -138,16 +144,16 @@ def _frame_end(data: bytes, start: int) -> int | None:
     return start + _HEADER.size + int(_LENGTH.unpack_from(data, start + len(MAGIC))[0])
 
 
-def _intact(data: bytes, start: int, stop: int) -> bool:
+def _intact(data: bytes, salt: int, start: int, stop: int) -> bool:
     magic, length, checksum = _HEADER.unpack_from(data, start)
-    return bool(magic == MAGIC and checksum == _checksum(length, memoryview(data)[start + _HEADER.size : stop]))
+    return bool(magic == MAGIC and checksum == _checksum(salt, length, memoryview(data)[start + _HEADER.size : stop]))
 
 
-def _next_frame(data: bytes, start: int) -> int | None:
+def _next_frame(data: bytes, salt: int, start: int) -> int | None:
     """Return where the first intact frame at or after ``start`` begins."""
     while (start := data.find(MAGIC, start)) >= 0:
         stop = _frame_end(data, start)
-        if stop is not None and stop <= len(data) and _intact(data, start, stop):
+        if stop is not None and stop <= len(data) and _intact(data, salt, start, stop):
             return start
         start += 1
     return None
@@ -173,20 +179,20 @@ def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
             frames.unknown.append(bytes(part))
 
 
-def _checksum(length: int, payload: bytes | bytearray | memoryview) -> int:
-    return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length)))
+def _checksum(salt: int, length: int, payload: memoryview) -> int:
+    return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length), salt))
 
 
-def frame(records: Sequence[Record]) -> bytearray:
+def frame(records: Sequence[Record], salt: int) -> bytearray:
     """Return the frame that holds ``records``."""
     buffer = bytearray(_HEADER.size)
     _encoder.encode_into(records, buffer, _HEADER.size)
     length = len(buffer) - _HEADER.size
-    _HEADER.pack_into(buffer, 0, MAGIC, length, _checksum(length, memoryview(buffer)[_HEADER.size :]))
+    _HEADER.pack_into(buffer, 0, MAGIC, length, _checksum(salt, length, memoryview(buffer)[_HEADER.size :]))
     return buffer
 
 
-# writing
+# how a worker writes one
 
 
 class SpoolWriter:
@@ -203,6 +209,7 @@ class SpoolWriter:
         self._sync_lock = threading.Lock()
         self._fd: int | None = None
         self._path = folder
+        self._salt = 0
         self._position = 0
         self._appended = 0
         self._synced = 0
@@ -214,12 +221,11 @@ class SpoolWriter:
         Raises:
             LogUnavailable: the disk is full or broken; nothing was appended.
         """
-        buffer = frame(records)
         with self._lock:
             try:
                 fd = self._open() if self._fd is None else self._fd
-                if os.write(fd, buffer) != len(buffer):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                buffer = frame(records, self._salt)
+                _write(fd, buffer)
             except OSError as error:
                 self._abandon()
                 raise LogUnavailable(self._folder, error.strerror or str(error)) from error
@@ -268,6 +274,7 @@ class SpoolWriter:
         fresh = self._folder / f"{name}.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._fd, self._path, self._position = fd, self._folder / f"{name}{SUFFIX}", 0
+        self._salt = salt_of(self._path)
         fcntl.flock(fd, fcntl.LOCK_EX)
         # The shipper sees the name only now, when the lock is held: it can never take a newborn segment for a dead one.
         fresh.rename(self._path)
@@ -302,6 +309,11 @@ class SpoolWriter:
             self._unsettled = appended
         else:
             self._synced = max(self._synced, appended)
+
+
+def _write(fd: int, buffer: bytearray) -> None:
+    if os.write(fd, buffer) != len(buffer):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync_folder(folder: Path) -> None:
