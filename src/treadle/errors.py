@@ -371,10 +371,10 @@ class ModelNotReady(TreadleError):
 
 
 class ModelBusy(TreadleError):
-    """More requests wait for a slow version than its slot takes."""
+    """More requests wait for a slow version than it takes."""
 
-    def __init__(self, model: str, version: int, waiting: int) -> None:
-        super().__init__(f"Version {version} of {model} is busy: {waiting} requests wait for it already.", fix="Try again later, or send less at once.")
+    def __init__(self, name: str, waiting: int) -> None:
+        super().__init__(f"{name} is busy: {waiting} requests wait for it already.", fix="Try again later, or send less at once.")
 
 
 class PredictionFailed(TreadleError):
@@ -409,3 +409,20 @@ class ServiceUnreachable(TreadleError):
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"No service answers at {url}: {reason}", fix="Start it with `treadle serve`, or name another with --url.")
+
+
+# console
+
+
+class RowFileInvalid(TreadleError):
+    """A file of rows cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The rows in {path} cannot be used: {reason}.", fix='Give JSON: one object per row, a list of them, or {"rows": [...]}.')
+
+
+class RequestRefused(TreadleError):
+    """The service refused a request."""
+
+    def __init__(self, url: str, status: int, said: str) -> None:
+        super().__init__(f"{url} answered {status}: {said}", fix="docs/guides/api.md describes requests and errors.")

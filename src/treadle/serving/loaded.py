@@ -1,0 +1,111 @@
+"""What a worker has in memory: versions that can answer, and the snapshot of them that a request captures."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.bundle.place import Bundle
+from treadle.engine.encode import row_model
+from treadle.engine.session import Engine
+from treadle.errors import ModelBusy, ModelNotReady, ModelNotServed
+from treadle.serving.routing import Table
+
+INLINE_SECONDS = 0.001
+"""Rows that take less than this are answered on the event loop: to hand them to a thread would cost more."""
+
+QUEUE = 64
+"""How many calls may wait for the thread of a slow version."""
+
+
+class Loaded:
+    """One bundle, loaded and warmed. Its thread ends when the last request that holds it is done.
+
+    Raises:
+        GraphInvalid: the graph cannot be loaded.
+        InferenceFailed: the graph fails on its own example.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.digest = bundle.digest
+        self.interface = bundle.interface
+        self.interface_digest = bundle.interface.digest
+        self.row_model = row_model(bundle.interface)
+        self.card = bundle.card
+        self.lineage: dict[str, object] = msgspec.to_builtins(bundle.manifest.lineage)
+        self._engine = Engine(bundle)
+        self.row_seconds = self._engine.warm()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=bundle.digest[:12])
+        self._waiting = 0
+
+    async def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores of these rows.
+
+        Raises:
+            InferenceFailed: the graph failed on these rows.
+            ModelBusy: too many calls wait for the thread already.
+        """
+        if self.row_seconds * len(matrix) < INLINE_SECONDS:
+            return self._engine.run(matrix)
+        if self._waiting >= QUEUE:
+            raise ModelBusy(self._engine.name, self._waiting)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.run, matrix)
+        finally:
+            self._waiting -= 1
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A generation that could not be followed, and why; ``at`` in epoch seconds."""
+
+    generation: int
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Everything that a request needs, as it was at one moment.
+
+    ``tables`` and ``refused`` are by model, ``loaded`` by digest: an unchanged digest keeps its session. ``trouble`` says why the
+    deployments cannot be read at present; ``read`` whether they ever were.
+    """
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    loaded: Mapping[str, Loaded] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    trouble: str = ""
+    read: bool = False
+
+    def table(self, model: str) -> Table:
+        """Return the routing table of a model.
+
+        Raises:
+            ModelNotReady: it is deployed, but could not be loaded.
+            ModelNotServed: it is not deployed; the error lists the models that are.
+        """
+        table = self.tables.get(model)
+        if table is None:
+            if model in self.refused:
+                raise ModelNotReady(model, self.refused[model].reason)
+            raise ModelNotServed(model, self.tables)
+        return table
+
+    def champion(self, model: str) -> Loaded:
+        """Return the loaded champion of a model; raises as ``table``."""
+        return self.loaded[self.table(model).champion.digest]
+
+    @property
+    def missing(self) -> list[str]:
+        """One sentence for each thing without which this worker is not ready."""
+        if not self.read:
+            return [self.trouble or "The deployments have not been read yet."]
+        if not self.tables and not self.refused:
+            return ["No model is deployed yet: train and promote one."]
+        return [f"{model} cannot be served: {refusal.reason}" for model, refusal in self.refused.items() if model not in self.tables]

@@ -1,0 +1,129 @@
+"""What Prometheus reads from the serving workers.
+
+With several workers each writes its numbers into files of one folder (``PROMETHEUS_MULTIPROC_DIR``, set by the supervisor before the
+first import), and whichever worker is asked adds them all up: counters are exact over workers and over their deaths.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+VERSIONS = 20
+"""How many versions of a model are told apart; those before them are added up as version "older"."""
+
+_DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionMetrics:
+    """The metrics of one version: looked up once, because a look-up by labels costs more than the count."""
+
+    predictions: Counter
+    errors: Counter
+    loaded: Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetrics:
+    """The metrics of one model over its versions."""
+
+    duration: Histogram
+    confidence: Histogram
+
+
+class ServingMetrics:
+    """All metrics of one worker, in the registry that it is given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        version = ("model_name", "model_version")
+        model = ("model_name",)
+        self._predictions = Counter("ml_predictions", "Rows answered.", version, registry=registry)
+        self._errors = Counter("ml_prediction_errors", "Rows that a version failed on.", version, registry=registry)
+        self._loaded = Gauge("ml_model_loaded", "Workers that have this version loaded.", version, registry=registry, multiprocess_mode="livesum")
+        self._duration = Histogram(
+            "ml_prediction_duration_seconds", "Seconds from a decoded request to its logged answer.", model, registry=registry, buckets=_DURATIONS
+        )
+        self._confidence = Histogram("ml_prediction_confidence", "Confidence of answered rows.", model, registry=registry, buckets=_CONFIDENCES)
+        self.log_unavailable = Counter("ml_log_unavailable", "Requests refused because they could not be logged.", registry=registry)
+        self.version = cache(self._version)
+        self.model = cache(self._model)
+
+    def _version(self, model: str, version: int) -> VersionMetrics:
+        labels = (model, str(version))
+        return VersionMetrics(self._predictions.labels(*labels), self._errors.labels(*labels), self._loaded.labels(*labels))
+
+    def _model(self, model: str) -> ModelMetrics:
+        return ModelMetrics(self._duration.labels(model), self._confidence.labels(model))
+
+
+def scrape(registry: CollectorRegistry) -> bytes:
+    """Return the text that Prometheus reads: of all workers where they share a folder, of ``registry`` otherwise."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    bounded = CollectorRegistry()
+    bounded.register(_Bounded(_WorkerFiles(folder) if folder else registry))
+    return generate_latest(bounded)
+
+
+class _Source(Protocol):
+    def collect(self) -> Iterator[Metric]: ...
+
+
+class _WorkerFiles:
+    """The files of all workers; one that a worker is only just creating is still empty, and left out."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from MultiProcessCollector.merge([str(path) for path in self._folder.glob("*.db") if _size(path)])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        # The live gauges of a worker that has just died.
+        return 0
+
+
+class _Bounded:
+    """A source whose versions are bounded: a model that is retrained for years does not grow the answer for ever."""
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._source.collect():
+            metric.samples = _folded(metric.samples)
+            yield metric
+
+
+def _folded(samples: list[Sample]) -> list[Sample]:
+    """Add up the samples of all but the newest versions of each model."""
+    versions: dict[str, set[int]] = {}
+    for sample in samples:
+        if "model_version" in sample.labels:
+            versions.setdefault(sample.labels["model_name"], set()).add(int(sample.labels["model_version"]))
+    oldest = {model: sorted(known)[-VERSIONS:][0] for model, known in versions.items()}
+    folded: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for sample in samples:
+        labels = dict(sample.labels)
+        if "model_version" in labels and int(labels["model_version"]) < oldest[labels["model_name"]]:
+            # A creation time cannot be added up.
+            if sample.name.endswith("_created"):
+                continue
+            labels["model_version"] = "older"
+        key = (sample.name, tuple(sorted(labels.items())))
+        before = folded[key].value if key in folded else 0.0
+        folded[key] = Sample(sample.name, labels, before + sample.value)
+    return list(folded.values())
