@@ -12,8 +12,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from tests.postgres_cluster import cluster, database
 
+from tests.postgres_cluster import cluster, database
 from treadle.settings import MARKER, Workspace
 
 REPOSITORY = Path(__file__).resolve().parent.parent
