@@ -17,8 +17,8 @@ SHRINK = 0.6
 """What a dry summer leaves of a petal."""
 
 
-def load(path: Path | None) -> DataFrame:
-    """Return the 150 flowers; there is no file to read, so ``path`` is None."""
+def load(_path: Path | None) -> DataFrame:
+    """Return the 150 flowers; they come with scikit-learn, so there is no file to read."""
     iris = load_iris()
     frame = DataFrame(iris.data, columns=MEASURES)
     frame["species"] = [str(iris.target_names[index]) for index in iris.target]

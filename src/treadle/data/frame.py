@@ -64,7 +64,7 @@ def _encoded(feature: Feature, column: "Series[Any]") -> NDArray[np.float32]:
     return column.to_numpy(dtype=np.float32, na_value=np.nan)
 
 
-def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:  # noqa: ANN401 - a pandas array of one of three kinds
+def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:
     missing = np.isnan(values)
     if isinstance(feature, CategoryFeature):
         codes = np.where(missing, -1, values).astype(np.int64)
@@ -75,8 +75,8 @@ def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:  # noqa: ANN
 
 
 def _require(interface: Interface, column: "Series[Any]", valid: NDArray[np.bool_]) -> None:
-    if not valid.all():
-        wrong = column[~valid]
-        raise TargetInvalid(
-            interface.target.name, [None if pd.isna(value) else value for value in wrong.unique()[:5]], len(wrong), interface.target.classes
-        )
+    if valid.all():
+        return
+    wrong = column[~valid]
+    values = [None if pd.isna(value) else value for value in wrong.unique()[:5]]
+    raise TargetInvalid(interface.target.name, values, len(wrong), interface.target.classes)

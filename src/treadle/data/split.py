@@ -4,6 +4,7 @@ The same interface, rows and seed give the same split.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def _by_time(interface: Interface, frame: DataFrame) -> Split:
         raise SplitImpossible(
             "time", folds, f"{count} rows at {len(set(moments))} different times of {interface.time} do not part so often"
         )
-    pairs = tuple((order[:start], order[start:end]) for start, end in zip(edges, edges[1:], strict=False))
+    pairs = tuple((order[:start], order[start:end]) for start, end in pairwise(edges))
     return Split(order[:cut], order[cut:], pairs)
 
 
