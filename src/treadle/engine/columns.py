@@ -1,0 +1,133 @@
+"""One feature of a request: how a value becomes a number of the matrix, and what is allowed.
+
+A code is the float that the graph sees: a number as it is, true and false as 1 and 0, a category as its index, missing as NaN.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from treadle.spec import FLOAT32_WHOLE, BooleanFeature, CategoryFeature, Feature, NumberFeature
+
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+"""The largest float32: a number beyond it would reach the graph as infinity."""
+
+LISTED = 20
+"""How many categories a message names before it only counts the rest."""
+
+Code = Callable[[object], float | None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A feature as a request carries it.
+
+    ``code`` returns the number for a value, or None for one that is refused (a value that cannot be looked up in a dict may
+    raise TypeError instead). ``allowed`` says in words what is not refused, ``schema`` as JSON Schema.
+    """
+
+    name: str
+    code: Code
+    required: bool
+    allowed: str
+    schema: dict[str, Any]
+    example: object
+
+    def check(self, value: object) -> object:
+        """Return ``value`` if it is allowed.
+
+        Raises:
+            ValueError: it is not; the message says what is.
+        """
+        try:
+            refused = self.code(value) is None
+        except TypeError:
+            refused = True
+        if refused:
+            message = f"allowed: {self.allowed}"
+            raise ValueError(message)
+        return value
+
+
+def column(feature: Feature) -> Column:
+    """Return the column of a feature."""
+    if isinstance(feature, NumberFeature):
+        code, allowed, schema, example = _number(feature)
+    elif isinstance(feature, CategoryFeature):
+        code, allowed, schema, example = _category(feature)
+    else:
+        code, allowed, schema, example = _boolean(feature)
+    shown = example if feature.example is None else feature.example
+    schema |= {"examples": [shown]} | ({"description": feature.description} if feature.description else {})
+    if not feature.required:
+        allowed += ", or null"
+        schema = {"anyOf": [schema, {"type": "null"}]}
+    return Column(feature.name, code, feature.required, allowed, schema, shown)
+
+
+_Parts = tuple[Code, str, dict[str, Any], object]
+
+
+def _number(feature: NumberFeature) -> _Parts:
+    whole = feature.type == "integer"
+    farthest = float(FLOAT32_WHOLE) if whole else FLOAT32_MAX
+    low = -farthest if feature.min is None else feature.min
+    high = farthest if feature.max is None else feature.max
+    missing = None if feature.required else math.nan
+
+    # The types are asked for exactly: true is an int to Python, and no number to a caller.
+    def number(value: object) -> float | None:
+        if (type(value) is float or type(value) is int) and low <= value <= high:
+            return value
+        return missing if value is None else None
+
+    def integer(value: object) -> float | None:
+        if (type(value) is int or type(value) is float) and low <= value <= high and value % 1 == 0:
+            return value
+        return missing if value is None else None
+
+    bounds = {"minimum": feature.min, "maximum": feature.max}
+    schema: dict[str, Any] = {"type": feature.type} | {key: bound for key, bound in bounds.items() if bound is not None}
+    noun = "a whole number" if whole else "a number"
+    return (integer if whole else number), f"{noun} {_range(feature, farthest)}", schema, _middle(feature, whole=whole)
+
+
+def _range(feature: NumberFeature, farthest: float) -> str:
+    low, high = feature.min, feature.max
+    if low is None and high is None:
+        return f"from {-farthest:.9g} to {farthest:.9g}"
+    if low is None:
+        return f"of at most {high:.9g}"
+    return f"of at least {low:.9g}" if high is None else f"from {low:.9g} to {high:.9g}"
+
+
+def _middle(feature: NumberFeature, *, whole: bool) -> float:
+    low, high = feature.min, feature.max
+    if low is not None and high is not None:
+        return (math.ceil(low) + math.floor(high)) // 2 if whole else (low + high) / 2
+    nearest = min(max(0.0, -math.inf if low is None else low), math.inf if high is None else high)
+    return math.ceil(nearest) if whole and low is not None else math.floor(nearest) if whole else nearest
+
+
+def _category(feature: CategoryFeature) -> _Parts:
+    codes: dict[object, float] = {category: float(index) for index, category in enumerate(feature.categories)}
+    if not feature.required:
+        codes[None] = math.nan
+    names = ", ".join(feature.categories[:LISTED])
+    rest = len(feature.categories) - LISTED
+    allowed = f"one of {names}" + (f" and {rest} more" if rest > 0 else "")
+    return codes.get, allowed, {"type": "string", "enum": list(feature.categories)}, feature.categories[0]
+
+
+def _boolean(feature: BooleanFeature) -> _Parts:
+    missing = None if feature.required else math.nan
+
+    def boolean(value: object) -> float | None:
+        if value is True:
+            return 1.0
+        if value is False:
+            return 0.0
+        return missing if value is None else None
+
+    return boolean, "true or false", {"type": "boolean"}, False

@@ -1,0 +1,188 @@
+"""From the rows of a request to the matrix that the graph takes.
+
+``Encoder`` is what a server keeps per loaded model: it checks and encodes a row in one pass. ``to_matrix`` encodes rows that are
+trusted already, such as rows of a data set: there a category that the interface does not know is -1 and nothing is refused for its range.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema, create_model
+
+from treadle.engine.columns import Column, column
+from treadle.errors import FieldProblem, RequestInvalid, choose_from
+from treadle.spec import CategoryFeature, Feature, Interface
+
+Floats = NDArray[np.float32]
+
+ENTITY_LENGTH = 256
+ENTITY_ALLOWED = f"a text of 1 to {ENTITY_LENGTH} printable characters, or null"
+ENTITY_SCHEMA = {
+    "anyOf": [{"type": "string", "minLength": 1, "maxLength": ENTITY_LENGTH}, {"type": "null"}],
+    "description": "Whom the row is about: it decides which version answers, and labels may be joined by it.",
+}
+
+SHOWN = 100
+"""Longest text of a refused value that is repeated to the caller."""
+
+
+class Encoder:
+    """Checks the rows of requests against one interface, and encodes them."""
+
+    def __init__(self, interface: Interface) -> None:
+        self._columns = tuple(column(feature) for feature in interface.features)
+        self._codes = tuple((item.name, item.code) for item in self._columns)
+        self._entity = interface.entity
+        self._known = frozenset(interface.feature_names) | ({interface.entity} if interface.entity else set())
+
+    def row(self, payload: object, at: str = "") -> tuple[list[float], str | None]:
+        """Return the numbers of one row, in the order of the matrix, and the entity that it names.
+
+        Args:
+            payload: the decoded JSON object: features by name, and the entity column if the caller likes.
+            at: where the row stands in the request, such as "rows.3."; errors put it before the field.
+
+        Raises:
+            RequestInvalid: a value is missing, refused, or of no known field; every such field is listed.
+        """
+        if isinstance(payload, dict):
+            get = payload.get
+            try:
+                values = [code(get(name)) for name, code in self._codes]
+            except TypeError:  # a list or an object was looked up among the categories
+                values = [None]
+            entity = get(self._entity) if self._entity else None
+            if None not in values and payload.keys() <= self._known and (entity is None or _is_entity(entity)):
+                return values, entity  # type: ignore[return-value]
+        raise RequestInvalid(self._problems(payload, at))
+
+    def matrix(self, payload: object) -> tuple[Floats, str | None]:
+        """Return one row as a float32 matrix of shape [1, features], and its entity; raises as ``row`` does."""
+        values, entity = self.row(payload)
+        return np.array((values,), dtype=np.float32), entity
+
+    def batch(self, payloads: Sequence[object], at: str = "rows") -> tuple[Floats, list[str | None]]:
+        """Return many rows as a float32 matrix of shape [n, features], and the entity of each.
+
+        Raises:
+            RequestInvalid: rows are refused; fields are named such as rows.3.tenure.
+        """
+        values: list[list[float]] = []
+        entities: list[str | None] = []
+        problems: list[FieldProblem] = []
+        for index, payload in enumerate(payloads):
+            try:
+                numbers, entity = self.row(payload, f"{at}.{index}.")
+            except RequestInvalid as error:
+                problems += error.fields
+            else:
+                values.append(numbers)
+                entities.append(entity)
+        if problems:
+            raise RequestInvalid(problems)
+        return np.array(values, dtype=np.float32).reshape(len(values), len(self._columns)), entities
+
+    def _problems(self, payload: object, at: str) -> list[FieldProblem]:
+        """Return every reason why this row is refused; off the hot path."""
+        if not isinstance(payload, dict):
+            return [FieldProblem(at.rstrip("."), _shown(payload), "an object with a value per feature")]
+        problems = [
+            FieldProblem(
+                at + item.name, _shown(payload.get(item.name)), item.allowed if item.name in payload else f"{item.allowed}; it is required"
+            )
+            for item in self._columns
+            if not _passes(item, payload.get(item.name))
+        ]
+        entity = payload.get(self._entity) if self._entity else None
+        if entity is not None and not _is_entity(entity):
+            problems.append(FieldProblem(f"{at}{self._entity}", _shown(entity), ENTITY_ALLOWED))
+        unknown = [name for name in payload if name not in self._known]
+        allowed = f"no such field: {choose_from(self._known)}"
+        return problems + [FieldProblem(at + str(_shown(name)), _shown(payload[name]), allowed) for name in unknown]
+
+
+def validate(interface: Interface, payload: Any) -> dict[str, Any]:
+    """Return the row if it fits the interface.
+
+    Raises:
+        RequestInvalid: it does not; every refused field is listed with its value and what is allowed.
+    """
+    Encoder(interface).row(payload)
+    row: dict[str, Any] = dict(payload)
+    return row
+
+
+def to_matrix(interface: Interface, rows: Sequence[Mapping[str, Any]]) -> Floats:
+    """Return trusted rows as a float32 matrix of shape [n, features]; what a row does not have is NaN."""
+    matrix = np.empty((len(rows), len(interface.features)), dtype=np.float32)
+    for index, feature in enumerate(interface.features):
+        code = _trusted(feature)
+        matrix[:, index] = [code(row.get(feature.name)) for row in rows]
+    return matrix
+
+
+def example(interface: Interface) -> dict[str, Any]:
+    """Return a row that validates: the contract's examples, else the middle of a range, the first category, false."""
+    return {item.name: item.example for item in map(column, interface.features)}
+
+
+def row_model(interface: Interface, name: str = "Row") -> type[BaseModel]:
+    """Return the pydantic model of a row, for OpenAPI: it accepts exactly what ``Encoder`` accepts, by the same functions."""
+    fields: dict[str, Any] = {}
+    for item in map(column, interface.features):
+        kind = Annotated[Any, PlainValidator(item.check), WithJsonSchema(item.schema)]
+        fields[item.name] = (kind, ... if item.required else None)
+    if interface.entity:
+        entity = Annotated[Any, PlainValidator(_check_entity), WithJsonSchema(ENTITY_SCHEMA)]
+        fields[interface.entity] = (entity, None)
+    config = ConfigDict(extra="forbid", json_schema_extra={"examples": [example(interface)]})
+    model: type[BaseModel] = create_model(name, __config__=config, **fields)
+    return model
+
+
+def _passes(item: Column, value: object) -> bool:
+    try:
+        item.check(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _trusted(feature: Feature) -> Callable[[Any], float]:
+    """Return what turns a value of a trusted row into a number of the matrix."""
+    if not isinstance(feature, CategoryFeature):
+        return lambda value: math.nan if value is None else float(value)
+    codes: dict[object, float] = {category: float(index) for index, category in enumerate(feature.categories)}
+    codes[None] = math.nan
+    # A frame's missing text may be NaN, which alone differs from itself.
+    return lambda value: math.nan if value != value else codes.get(value, -1.0)  # noqa: PLR0124
+
+
+def _is_entity(value: object) -> bool:
+    return type(value) is str and 0 < len(value) <= ENTITY_LENGTH and value.isprintable()
+
+
+def _check_entity(value: object) -> object:
+    if value is not None and not _is_entity(value):
+        message = f"allowed: {ENTITY_ALLOWED}"
+        raise ValueError(message)
+    return value
+
+
+def _shown(value: object) -> str | float | bool | None:
+    """Return a refused value as short JSON: the scalar itself, or a text that stands for it."""
+    if isinstance(value, str):
+        # Half of a surrogate pair is no text that could be sent back.
+        text = value.encode(errors="backslashreplace").decode()
+        return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    if isinstance(value, int):
+        return value if value.bit_length() < 64 else f"a whole number of {value.bit_length()} bits"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else json.dumps(value)
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return None if value is None else type(value).__name__

@@ -1,0 +1,115 @@
+"""A loaded graph: rows in, scores out."""
+
+import math
+import statistics
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from treadle.bundle.place import MODEL_FILE, Bundle
+from treadle.engine.encode import example, to_matrix
+from treadle.errors import GraphInvalid, InferenceFailed
+from treadle.spec import Interface
+
+INPUT = "matrix"
+OUTPUT = "scores"
+FLOAT = "tensor(float)"
+
+Floats = NDArray[np.float32]
+
+
+class Graph(NamedTuple):
+    """A graph that is not sealed yet, the interface it was made for, and the name that errors call it."""
+
+    name: str
+    content: bytes
+    interface: Interface
+
+
+class Engine:
+    """A loaded graph, built from the very bytes of a bundle that were checked. Threads may share it.
+
+    Raises:
+        GraphInvalid: the graph cannot be loaded, or its input and output are not those that the interface asks for.
+    """
+
+    def __init__(self, source: Bundle | Graph, threads: int = 1) -> None:
+        graph = source if isinstance(source, Graph) else _sealed(source)
+        self.interface = graph.interface
+        self.name = graph.name
+        try:
+            session = ort.InferenceSession(graph.content, _options(threads), providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's errors have no base class of their own
+            raise GraphInvalid(self.name, str(error)) from error
+        _check(session, graph)
+        self._session: ort.InferenceSession | None = session
+        self._width = self.interface.score_count
+
+    def run(self, matrix: Floats) -> Floats:
+        """Return the scores, float32 of shape [n, interface.score_count], of rows, float32 of shape [n, features].
+
+        Raises:
+            InferenceFailed: the graph failed on these rows, or gave scores that are not finite; or the engine is closed.
+        """
+        if self._session is None:
+            raise InferenceFailed(self.name, "the engine is closed.")
+        if not len(matrix):
+            return np.empty((0, self._width), dtype=np.float32)
+        try:
+            (scores,) = self._session.run((OUTPUT,), {INPUT: matrix})
+        except Exception as error:  # the runtime's errors have no base class of their own
+            raise InferenceFailed(self.name, str(error)) from error
+        if scores.shape != (len(matrix), self._width):
+            raise InferenceFailed(self.name, f"scores have shape {list(scores.shape)} for {len(matrix)} rows.")
+        # A sum is finite only if each part is, and costs less than looking at each; float64 keeps large scores from overflowing.
+        if not math.isfinite(scores.sum(dtype=np.float64)):
+            raise InferenceFailed(self.name, "a score is not a finite number.")
+        return scores  # type: ignore[no-any-return]
+
+    def warm(self, rows: int = 50, *, clock: Callable[[], float] = perf_counter) -> float:
+        """Answer the example row ``rows`` times, and return the median of the seconds that it took.
+
+        Raises:
+            InferenceFailed: the graph fails on its own example.
+        """
+        matrix = to_matrix(self.interface, [example(self.interface)])
+        seconds = []
+        for _ in range(rows):
+            start = clock()
+            self.run(matrix)
+            seconds.append(clock() - start)
+        return statistics.median(seconds)
+
+    def close(self) -> None:
+        """Let go of the graph's memory; rows are refused from now on."""
+        self._session = None
+
+
+def _sealed(bundle: Bundle) -> Graph:
+    return Graph(f"{bundle.manifest.model} {bundle.digest[:12]}", bundle.files[MODEL_FILE], bundle.interface)
+
+
+def _check(session: ort.InferenceSession, graph: Graph) -> None:
+    """Refuse a graph that does not take one matrix of any number of rows, or does not give one array of scores."""
+    features, scores = len(graph.interface.features), graph.interface.score_count
+    inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
+    outputs = [(node.name, node.type, node.shape) for node in session.get_outputs()]
+    if len(inputs) != 1 or inputs[0][:2] != (INPUT, FLOAT) or inputs[0][2][1:] != [features] or isinstance(inputs[0][2][0], int):
+        raise GraphInvalid(graph.name, f"it takes {inputs}, not one {INPUT!r} of float32 [n, {features}].")
+    # A converter may leave the width of the output open; then each run looks at it.
+    if len(outputs) != 1 or outputs[0][:2] != (OUTPUT, FLOAT):
+        raise GraphInvalid(graph.name, f"it gives {outputs}, not one {OUTPUT!r} of float32 [n, {scores}].")
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A thread that waits must not keep a core busy: several workers share the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
