@@ -357,6 +357,55 @@ class NotExportable(TreadleError):
         super().__init__(f"The step {step!r} ({type(what).__name__}) cannot be exported to ONNX: {reason}.", fix=instead)
 
 
+# registry
+
+
+class TrackingUnavailable(TreadleError):
+    """MLflow cannot be reached, or refuses what it is asked."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"MLflow at {url} cannot be used: {reason}",
+            fix="Check the setting tracking_url (TREADLE_TRACKING_URL), and that its server or database is up.",
+        )
+
+
+class VersionNotFound(TreadleError):
+    """A model has no such version, or none at all."""
+
+    def __init__(self, model: str, version: int | None, known: Iterable[int]) -> None:
+        wanted = "version" if version is None else f"version {version}"
+        super().__init__(f"{model} has no {wanted}: {choose_from(map(str, known))}.", fix=f"`treadle train {model}` makes one.")
+
+
+class VersionNotSealed(TreadleError):
+    """A version was registered in MLflow by something else, and names no bundle."""
+
+    def __init__(self, model: str, version: int) -> None:
+        super().__init__(
+            f"{model} version {version} names no sealed bundle: it has no tag treadle.digest in MLflow.",
+            fix=f"Only versions that `treadle train {model}` has made can have a role.",
+        )
+
+
+class RowsOverlap(TreadleError):
+    """Rows that were to judge a version are rows that it may have learnt from."""
+
+    def __init__(self, model: str, version: int, overlaps: Sequence[str]) -> None:
+        super().__init__(
+            f"The rows cannot judge {model} version {version}: it may have learnt from them.",
+            problems=overlaps,
+            fix="Judge it on rows predicted after its training cut, of entities that are not among its training rows.",
+        )
+
+
+class NotPermitted(TreadleError):
+    """A version may not have a role, because no verdict lets it."""
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        super().__init__(f"{model} version {version} may not have a role: {reason}", fix=f"`treadle gate {model} {version}` judges it anew.")
+
+
 # serving: the log
 
 
@@ -443,3 +492,13 @@ class RequestRefused(TreadleError):
 
     def __init__(self, url: str, status: int, said: str) -> None:
         super().__init__(f"{url} answered {status}: {said}", fix="docs/guides/api.md describes requests and errors.")
+
+
+# demo
+
+
+class DemoStuck(TreadleError):
+    """The demo cannot go on."""
+
+    def __init__(self, reason: str, logs: Path) -> None:
+        super().__init__(f"The demo stopped: {reason}.", fix=f"The logs of its processes are in {logs}.")
