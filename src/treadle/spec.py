@@ -6,6 +6,7 @@ needed, so that it can change without a new model; its digest stands in every ve
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,17 @@ from treadle.errors import ContractInvalid
 
 Task = Literal["binary", "multiclass", "regression"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+RowsDigest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+
+OUTPUT_COLUMNS = ("prediction", "score")
+"""The model's own columns in a profile; no feature may be called so."""
+
+_CLASSIFIED = ("accuracy", "precision", "recall", "f1", "f1_macro", "roc_auc", "average_precision", "log_loss")
+METRICS: dict[Task, tuple[str, ...]] = {"binary": _CLASSIFIED, "multiclass": _CLASSIFIED, "regression": ("mae", "rmse", "r2")}
+"""The metrics that a policy of each task may name; ``training.metrics`` computes them."""
+
+DEFAULT_METRIC: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_macro", "regression": "rmse"}
 
 FLOAT32_WHOLE = 2**24
 """Whole numbers up to here are exact in float32, in which every row travels."""
@@ -30,8 +42,7 @@ def _seconds(value: object) -> object:
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", value)
         if not match:
-            message = 'a duration is a number with a unit ms, s, m, h or d, such as "30d"'
-            raise ValueError(message)
+            raise ValueError('a duration is a number with a unit ms, s, m, h or d, such as "30d"')
         return float(match[1]) * _UNITS[match[2]]
     return value
 
@@ -41,7 +52,7 @@ Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @property
     def digest(self) -> str:
@@ -60,7 +71,7 @@ def canonical_json(value: object) -> bytes:
 class NumberFeature(_Frozen):
     """A numeric column; ``integer`` refuses fractions."""
 
-    name: str
+    name: Column
     type: Literal["number", "integer"]
     min: float | None = Field(None, description="Smallest value that a request may carry.")
     max: float | None = Field(None, description="Largest value that a request may carry.")
@@ -71,19 +82,29 @@ class NumberFeature(_Frozen):
     @model_validator(mode="after")
     def _range(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
-            message = f"{self.name}: min {self.min} lies above max {self.max}"
-            raise ValueError(message)
+            raise ValueError(f"{self.name}: min {self.min} lies above max {self.max}")
         for bound in (self.min, self.max):
             if self.type == "integer" and bound is not None and abs(bound) > FLOAT32_WHOLE:
-                message = f"{self.name}: whole numbers past {FLOAT32_WHOLE} are not exact in float32; scale it down or give it as a number"
-                raise ValueError(message)
+                raise ValueError(
+                    f"{self.name}: whole numbers past {FLOAT32_WHOLE} are not exact in float32; scale it down or give it as a number"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _example_fits(self) -> Self:
+        if self.example is not None:
+            low = -math.inf if self.min is None else self.min
+            high = math.inf if self.max is None else self.max
+            whole = self.type == "number" or self.example.is_integer()
+            if not (low <= self.example <= high and whole):
+                raise ValueError(f"{self.name}: the example {self.example} is no value that a request may carry")
         return self
 
 
 class CategoryFeature(_Frozen):
     """A column with a fixed list of values; its index in the list is what the graph sees, unknown is -1."""
 
-    name: str
+    name: Column
     type: Literal["category"]
     categories: tuple[str, ...] = Field(min_length=1)
     required: bool = True
@@ -93,15 +114,16 @@ class CategoryFeature(_Frozen):
     @model_validator(mode="after")
     def _unique(self) -> Self:
         if len(set(self.categories)) != len(self.categories):
-            message = f"{self.name}: a category is listed twice"
-            raise ValueError(message)
+            raise ValueError(f"{self.name}: a category is listed twice")
+        if self.example is not None and self.example not in self.categories:
+            raise ValueError(f"{self.name}: the example {self.example!r} is not among the categories")
         return self
 
 
 class BooleanFeature(_Frozen):
     """A column of true and false; 1 and 0 in the graph."""
 
-    name: str
+    name: Column
     type: Literal["boolean"]
     required: bool = True
     description: str = ""
@@ -114,7 +136,7 @@ Feature = Annotated[NumberFeature | CategoryFeature | BooleanFeature, Field(disc
 class Target(_Frozen):
     """The column to predict; ``classes`` in the order of the graph's scores, none for a regression."""
 
-    name: str
+    name: Column
     classes: tuple[str, ...] = ()
     positive: str | None = Field(None, description="The class that a binary metric counts as positive; empty: the last one.")
 
@@ -130,7 +152,9 @@ class Preprocessing(_Frozen):
 class Split(_Frozen):
     """How rows are held out, before anything is fitted."""
 
-    by: Literal["random", "time", "entity"] = Field("random", description="time: the latest rows are held out; entity: no entity stands on both sides.")
+    by: Literal["random", "time", "entity"] = Field(
+        "random", description="time: the latest rows are held out; entity: no entity stands on both sides."
+    )
     holdout: float = Field(0.2, gt=0, lt=1)
     folds: int = Field(5, ge=2, le=20)
 
@@ -141,35 +165,44 @@ class Interface(_Frozen):
     task: Task
     target: Target
     features: tuple[Feature, ...] = Field(min_length=1)
-    entity: str | None = Field(None, description="Column that names whom a row is about: sticky routing, label joins, disjoint splits.")
-    time: str | None = Field(None, description="Column with the time of a row.")
+    entity: Column | None = Field(None, description="Column that names whom a row is about: sticky routing, label joins, disjoint splits.")
+    time: Column | None = Field(None, description="Column with the time of a row.")
     preprocessing: Preprocessing = Preprocessing()
     split: Split = Split()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [feature.name for feature in self.features]
-        for name in (self.target.name, self.entity, self.time):
-            if name in names:
-                message = f"{name} is named as a feature and as target, entity or time; a column has one part"
-                raise ValueError(message)
-        if len(set(names)) != len(names):
-            message = f"a feature is listed twice: {sorted({name for name in names if names.count(name) > 1})}"
-            raise ValueError(message)
+    def _columns_have_one_part(self) -> Self:
+        features = [feature.name for feature in self.features]
+        parts = [name for name in (self.target.name, self.entity, self.time, *features) if name is not None]
+        twice = sorted({name for name in parts if parts.count(name) > 1})
+        if twice:
+            raise ValueError(f"a column has one part, as one feature, target, entity or time; named twice: {', '.join(twice)}")
+        taken = sorted(set(features) & set(OUTPUT_COLUMNS))
+        if taken:
+            raise ValueError(f"a feature cannot be called {' or '.join(taken)}: so the model's own output is called")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_fit_the_task(self) -> Self:
+        classes, positive = self.target.classes, self.target.positive
+        count = len(classes)
         wanted = {"binary": "exactly 2", "multiclass": "3 or more", "regression": "no"}[self.task]
-        count = len(self.target.classes)
         if not {"binary": count == 2, "multiclass": count >= 3, "regression": count == 0}[self.task]:
-            message = f"a {self.task} target has {wanted} classes, not {count}"
-            raise ValueError(message)
-        if self.target.positive is not None and self.target.positive not in self.target.classes:
-            message = f"positive is {self.target.positive!r}, which is not among the classes {list(self.target.classes)}"
-            raise ValueError(message)
+            raise ValueError(f"a {self.task} target has {wanted} classes, not {count}")
+        if len(set(classes)) != count:
+            raise ValueError("a class of the target is listed twice")
+        if positive is not None and self.task != "binary":
+            raise ValueError(f"only a binary target has a positive class; this one is {self.task}")
+        if positive is not None and positive not in classes:
+            raise ValueError(f"positive is {positive!r}, which is not among the classes {list(classes)}")
+        return self
+
+    @model_validator(mode="after")
+    def _split_has_its_column(self) -> Self:
         if self.split.by == "time" and self.time is None:
-            message = "split.by is time, but no time column is named"
-            raise ValueError(message)
+            raise ValueError("split.by is time, but no time column is named")
         if self.split.by == "entity" and self.entity is None:
-            message = "split.by is entity, but no entity column is named"
-            raise ValueError(message)
+            raise ValueError("split.by is entity, but no entity column is named")
         return self
 
     @property
@@ -201,7 +234,9 @@ class GatePolicy(_Frozen):
     champion_margin: float = Field(0.01, ge=0, description="How much worse than the champion is still 'not worse'.")
     confidence: float = Field(0.95, gt=0.5, lt=1)
     min_rows: int = Field(30, ge=1, description="Fewest rows on which a comparison counts.")
-    parity_share: float = Field(0.0, ge=0, le=1, description="Largest share of rows on which graph and estimator may differ by more than 1e-5.")
+    parity_share: float = Field(
+        0.0, ge=0, le=1, description="Largest share of rows on which graph and estimator may differ by more than 1e-5."
+    )
     latency: Duration = Field(0.1, description="Longest p95 of one row in the engine.")
 
 
@@ -268,6 +303,12 @@ class RetrainPolicy(_Frozen):
     new_labels: int = Field(100, ge=0, description="Newly matured labels that an open episode needs before it may try again.")
     max_failures: int = Field(3, ge=1, description="Failed turns in a row after which a person is asked.")
 
+    @model_validator(mode="after")
+    def _room_for_the_rows(self) -> Self:
+        if self.max_rows < self.min_rows:
+            raise ValueError(f"max_rows {self.max_rows} lies below min_rows {self.min_rows}")
+        return self
+
 
 class CardPolicy(_Frozen):
     """The part of the model card that a person writes."""
@@ -306,15 +347,15 @@ class MirrorSource(_Frozen):
 
     kind: Literal["mirror"]
     file: str
-    rows_digest: str = Field("", description="Digest over the sorted canonical rows after parsing; empty: not checked.")
+    rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
 
 
 class DownloadSource(_Frozen):
     """A file on the network."""
 
     kind: Literal["download"]
-    url: str
-    rows_digest: str = Field("", description="Digest over the sorted canonical rows after parsing.")
+    url: str = Field(pattern=r"^https?://")
+    rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
 
 
 class SimulatedSource(_Frozen):
@@ -326,8 +367,6 @@ class SimulatedSource(_Frozen):
 
 Source = Annotated[BundledSource | MirrorSource | DownloadSource | SimulatedSource, Field(discriminator="kind")]
 
-DEFAULT_METRIC: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_macro", "regression": "rmse"}
-
 
 class Contract(_Frozen):
     """One description of one model: everything else is derived from it."""
@@ -337,6 +376,16 @@ class Contract(_Frozen):
     data: tuple[Source, ...] = Field(min_length=1, description="Where the data come from, tried in order.")
     interface: Interface
     policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def _policy_fits_the_task(self) -> Self:
+        known = METRICS[self.interface.task]
+        for name in (self.policy.gate.metric, self.policy.quality.metric, *self.policy.gate.minimum):
+            if name and name not in known:
+                raise ValueError(f"the policy names the metric {name!r}; a {self.interface.task} model has {', '.join(known)}")
+        if self.policy.labels.missing == "negative" and self.interface.task != "binary":
+            raise ValueError("labels.missing can be negative only where there are two classes")
+        return self
 
     @property
     def metric(self) -> str:
@@ -356,16 +405,18 @@ def load_contract(path: Path, overlay: str = "") -> Contract:
         ContractInvalid: the file is missing, is not YAML, or breaks a rule; each problem names its key.
     """
     content = _read_yaml(path)
-    source = path
+    contract = _validated(path, content)
     over = path.with_name(f"policy.{overlay}.yaml")
     if overlay and over.is_file():
-        source = over
-        policy = content.get("policy") or {}
-        content = {**content, "policy": _laid_over(policy, _read_yaml(over)) if isinstance(policy, dict) else policy}
+        contract = _validated(over, {**content, "policy": _laid_over(content.get("policy") or {}, _read_yaml(over))})
+    return contract
+
+
+def _validated(path: Path, content: dict[str, Any]) -> Contract:
     try:
         return Contract.model_validate(content)
     except ValidationError as error:
-        raise ContractInvalid(source if source != path else path, [_problem(item["loc"], item["msg"], item["input"]) for item in error.errors()]) from error
+        raise ContractInvalid(path, [_problem(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -388,6 +439,17 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _problem(location: Sequence[int | str], message: str, value: object) -> str:
+def _problem(location: Sequence[int | str], kind: str, message: str, value: object) -> str:
+    key = ".".join(map(str, location)) or "the contract"
+    if kind == "extra_forbidden":
+        return f"{key}: there is no such key"
+    said = message.removeprefix("Value error, ")
+    if isinstance(value, dict):  # the problem is what the mapping lacks or how its keys go together
+        return f"{key}: {said}"
     shown = repr(value)
-    return f"{'.'.join(map(str, location))}: {message} (it is {shown if len(shown) < 80 else shown[:77] + '...'})"
+    hint = (
+        "; put it in quotes, for YAML takes it for something else"
+        if kind == "string_type" and isinstance(value, bool | int | float)
+        else ""
+    )
+    return f"{key}: {said} (it is {shown if len(shown) < 80 else shown[:77] + '...'}{hint})"
