@@ -58,12 +58,13 @@ def column(feature: Feature) -> Column:
         code, allowed, schema, example = _category(feature)
     else:
         code, allowed, schema, example = _boolean(feature)
-    shown = example if feature.example is None else feature.example
-    schema |= {"examples": [shown]} | ({"description": feature.description} if feature.description else {})
+    if feature.example is not None:
+        example = int(feature.example) if feature.type == "integer" else feature.example
+    schema |= {"examples": [example]} | ({"description": feature.description} if feature.description else {})
     if not feature.required:
         allowed += ", or null"
         schema = {"anyOf": [schema, {"type": "null"}]}
-    return Column(feature.name, code, feature.required, allowed, schema, shown)
+    return Column(feature.name, code, feature.required, allowed, schema, example)
 
 
 _Parts = tuple[Code, str, dict[str, Any], object]
@@ -72,8 +73,8 @@ _Parts = tuple[Code, str, dict[str, Any], object]
 def _number(feature: NumberFeature) -> _Parts:
     whole = feature.type == "integer"
     farthest = float(FLOAT32_WHOLE) if whole else FLOAT32_MAX
-    low = -farthest if feature.min is None else feature.min
-    high = farthest if feature.max is None else feature.max
+    low = -farthest if feature.min is None else max(feature.min, -farthest)
+    high = farthest if feature.max is None else min(feature.max, farthest)
     missing = None if feature.required else math.nan
 
     # The types are asked for exactly: true is an int to Python, and no number to a caller.
@@ -87,8 +88,8 @@ def _number(feature: NumberFeature) -> _Parts:
             return value
         return missing if value is None else None
 
-    bounds = {"minimum": feature.min, "maximum": feature.max}
-    schema: dict[str, Any] = {"type": feature.type} | {key: bound for key, bound in bounds.items() if bound is not None}
+    bounds = {"minimum": low, "maximum": high}
+    schema: dict[str, Any] = {"type": feature.type} | {key: bound for key, bound in bounds.items() if whole or abs(bound) < FLOAT32_MAX}
     noun = "a whole number" if whole else "a number"
     return (integer if whole else number), f"{noun} {_range(feature, farthest)}", schema, _middle(feature, whole=whole)
 

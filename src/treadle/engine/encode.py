@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema, create_model
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
 
 from treadle.engine.columns import Column, column
 from treadle.errors import FieldProblem, RequestInvalid, choose_from
@@ -105,17 +105,6 @@ class Encoder:
         return problems + [FieldProblem(at + str(_shown(name)), _shown(payload[name]), allowed) for name in unknown]
 
 
-def validate(interface: Interface, payload: Any) -> dict[str, Any]:
-    """Return the row if it fits the interface.
-
-    Raises:
-        RequestInvalid: it does not; every refused field is listed with its value and what is allowed.
-    """
-    Encoder(interface).row(payload)
-    row: dict[str, Any] = dict(payload)
-    return row
-
-
 def to_matrix(interface: Interface, rows: Sequence[Mapping[str, Any]]) -> Floats:
     """Return trusted rows as a float32 matrix of shape [n, features]; what a row does not have is NaN."""
     matrix = np.empty((len(rows), len(interface.features)), dtype=np.float32)
@@ -131,15 +120,18 @@ def example(interface: Interface) -> dict[str, Any]:
 
 
 def row_model(interface: Interface, name: str = "Row") -> type[BaseModel]:
-    """Return the pydantic model of a row, for OpenAPI: it accepts exactly what ``Encoder`` accepts, by the same functions."""
-    fields: dict[str, Any] = {}
-    for item in map(column, interface.features):
-        kind = Annotated[Any, PlainValidator(item.check), WithJsonSchema(item.schema)]
-        fields[item.name] = (kind, ... if item.required else None)
+    """Return the pydantic model of a row, for OpenAPI: it accepts what ``Encoder`` accepts, by the same functions."""
+    checks: dict[str, tuple[Any, Any]] = {
+        item.name: (Annotated[Any, PlainValidator(item.check), WithJsonSchema(item.schema)], ... if item.required else None)
+        for item in map(column, interface.features)
+    }
     if interface.entity:
-        entity = Annotated[Any, PlainValidator(_check_entity), WithJsonSchema(ENTITY_SCHEMA)]
-        fields[interface.entity] = (entity, None)
-    config = ConfigDict(extra="forbid", json_schema_extra={"examples": [example(interface)]})
+        checks[interface.entity] = (Annotated[Any, PlainValidator(_check_entity), WithJsonSchema(ENTITY_SCHEMA)], None)
+    # A column may be called "copy" or "Total Charges", an attribute of a model may not: the name is an alias.
+    fields: dict[str, Any] = {
+        f"field_{index}": (kind, Field(default, alias=alias)) for index, (alias, (kind, default)) in enumerate(checks.items())
+    }
+    config = ConfigDict(extra="forbid", serialize_by_alias=True, json_schema_extra={"examples": [example(interface)]})
     model: type[BaseModel] = create_model(name, __config__=config, **fields)
     return model
 
