@@ -5,6 +5,8 @@ A workspace is any folder with ``treadle.toml`` and ``projects/``; its state lie
 
 import os
 import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,7 +14,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from treadle.errors import SettingsInvalid, WorkspaceNotFound
+from treadle.errors import SettingsInvalid, WorkspaceNotFound, choose_from
 
 MARKER = "treadle.toml"
 
@@ -20,13 +22,17 @@ MARKER = "treadle.toml"
 class Settings(BaseSettings):
     """All settings of a workspace. A key of ``treadle.toml``, or the same in capitals after ``TREADLE_``."""
 
-    model_config = SettingsConfigDict(env_prefix="TREADLE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TREADLE_", env_ignore_empty=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     home: Path = Field(Path(".treadle"), description="Folder of all state; relative to the workspace.")
     store_url: str = Field("", description="SQLAlchemy URL of the state store; empty: SQLite in the home folder.")
     tracking_url: str = Field("", description="MLflow tracking URI; empty: SQLite in the home folder.")
-    bundle_dir: Path | None = Field(None, description="Folder of sealed bundles; empty: bundles/ in the home folder.")
-    data_mirror: Path | None = Field(None, description="Folder with copies of public data sets, looked in before any download.")
+    bundle_dir: Path | None = Field(
+        None, description="Folder of sealed bundles, relative to the workspace; empty: bundles/ in the home folder."
+    )
+    data_mirror: Path | None = Field(
+        None, description="Folder with copies of public data sets, relative to the workspace; looked in before any download."
+    )
     overlay: str = Field("", description="Name of a policy overlay: policy.<overlay>.yaml beside model.yaml, laid over the policy half.")
     offline: bool = Field(default=False, description="Never try to download data.")
     host: str = Field("127.0.0.1", description="Address that the services bind to.")
@@ -38,7 +44,9 @@ class Settings(BaseSettings):
         "process", description="What a logged prediction survives: the death of the process, or of the machine (group fsync)."
     )
     profile_seconds: float = Field(60, gt=0, description="Length in seconds of one part of the live profile.")
-    poll_seconds: float = Field(0.25, gt=0, description="How often, in seconds, servers look for a new deployment and the shipper for rows.")
+    poll_seconds: float = Field(
+        0.25, gt=0, description="How often, in seconds, servers look for a new deployment and the shipper for rows."
+    )
     controller_seconds: float = Field(5, gt=0, description="Length in seconds of one round of the controller.")
     retraining: bool = Field(default=True, description="Whether an alarm opens a turn of the loop; false: watch and tell, change nothing.")
     segment_mb: float = Field(16, gt=0, description="Size in MB at which a worker starts a new spool segment.")
@@ -70,7 +78,7 @@ class Workspace:
     @cached_property
     def home(self) -> Path:
         """The folder of all state."""
-        return (self.root / self.settings.home.expanduser()).resolve()
+        return self._resolved(self.settings.home)
 
     @property
     def projects_dir(self) -> Path:
@@ -90,7 +98,14 @@ class Workspace:
     @property
     def bundle_dir(self) -> Path:
         """The content-addressed folder of sealed bundles."""
-        return self.settings.bundle_dir or self.home / "bundles"
+        named = self.settings.bundle_dir
+        return self._resolved(named) if named else self.home / "bundles"
+
+    @property
+    def data_mirror(self) -> Path | None:
+        """The folder with copies of public data sets, if one is named."""
+        named = self.settings.data_mirror
+        return self._resolved(named) if named else None
 
     @property
     def spool_dir(self) -> Path:
@@ -102,6 +117,10 @@ class Workspace:
         """The data repository of immutable snapshots."""
         return self.home / "data"
 
+    def _resolved(self, folder: Path) -> Path:
+        """Return an absolute path; a relative one starts at the workspace, wherever the process stands."""
+        return (self.root / folder.expanduser()).resolve()
+
 
 def load_settings(path: Path) -> Settings:
     """Read ``path`` and the environment into settings.
@@ -109,21 +128,29 @@ def load_settings(path: Path) -> Settings:
     Raises:
         SettingsInvalid: the file is not TOML, or a setting is unknown or has a value that is not allowed.
     """
-    known = set(Settings.model_fields)
     try:
         from_file = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SettingsInvalid(str(path), [f"not TOML: {error}"]) from error
-    unknown = sorted(set(from_file) - known)
-    stray = sorted(
-        name for name in os.environ if name.startswith("TREADLE_") and name != "TREADLE_WORKSPACE" and name.removeprefix("TREADLE_").lower() not in known
-    )
-    if unknown or stray:
-        raise SettingsInvalid(str(path) if unknown else "the environment", [f"unknown setting {name}" for name in unknown + stray])
-    # The file gives defaults; what the environment also names is left to the environment.
-    given = {key: value for key, value in from_file.items() if f"TREADLE_{key.upper()}" not in os.environ}
+    _refuse_unknown(str(path), from_file)
+    _refuse_unknown("the environment", _named_in_environment())
+    # The file gives defaults; what the environment also names is left to the environment. Empty is as good as not given.
+    given = {key: value for key, value in from_file.items() if value != "" and not os.environ.get(f"TREADLE_{key.upper()}")}
     try:
         return Settings(**given)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, item['loc']))} = {item['input']!r}: {item['msg']}" for item in error.errors()]
         raise SettingsInvalid(f"{path} or the environment", problems) from error
+
+
+def _named_in_environment() -> list[str]:
+    """Return the keys that TREADLE_* variables name; TREADLE_TEST_* belong to the tests."""
+    names = [name for name in os.environ if name.startswith("TREADLE_") and not name.startswith("TREADLE_TEST_")]
+    return [name.removeprefix("TREADLE_").lower() for name in names if name != "TREADLE_WORKSPACE"]
+
+
+def _refuse_unknown(source: str, keys: Iterable[str]) -> None:
+    known = Settings.model_fields
+    unknown = sorted(set(keys) - set(known))
+    if unknown:
+        raise SettingsInvalid(source, [f"unknown setting {key}: {choose_from(get_close_matches(key, known) or known)}" for key in unknown])

@@ -108,7 +108,7 @@ def _checked(frame: DataFrame, source: MirrorSource | DownloadSource) -> DataFra
 
 
 def _mirrored(source: MirrorSource, workspace: Workspace) -> Path:
-    mirror = workspace.settings.data_mirror
+    mirror = workspace.data_mirror
     if mirror is None:
         message = "TREADLE_DATA_MIRROR names no folder"
         raise _Miss(message)
