@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from treadle.bundle.manifest import digest_of
 from treadle.errors import BundleInvalid
-from treadle.spec import CategoryFeature, Feature, Interface, NumberFeature, canonical_json
+from treadle.spec import OUTPUT_COLUMNS, CategoryFeature, Feature, Interface, NumberFeature, canonical_json
 
 PROFILE_FILE = "profile.json"
 MAX_BINS = 256
@@ -83,7 +83,6 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
     """The columns of a profile in the order of their counts: ``features``, then ``outputs``.
 
     ``positive`` is the index of the score that the "score" column of a binary model holds; the others have none.
-    An output whose name a feature bears already is called "output.<name>".
     """
 
     features: tuple[Column, ...]
@@ -179,12 +178,12 @@ def build(interface: Interface, matrix: Floats, scores: Floats) -> Profile:
     """
     features = tuple(_column(feature, values) for feature, values in zip(interface.features, matrix.T, strict=True))
     positive = interface.positive_index if interface.task == "binary" else None
-    names = [name if name not in interface.feature_names else f"output.{name}" for name in ("prediction", "score")]
+    prediction, score = OUTPUT_COLUMNS
     if interface.task == "regression":
-        outputs: tuple[Column, ...] = (NumericColumn(names[0], edges_of(scores[:, 0])),)
+        outputs: tuple[Column, ...] = (NumericColumn(prediction, edges_of(scores[:, 0])),)
     else:
-        _, score = _outputs(scores, positive, 2)
-        outputs = (CategoryColumn(names[0], interface.target.classes), NumericColumn(names[1], edges_of(score)))
+        _, given = _outputs(scores, positive, 2)
+        outputs = (CategoryColumn(prediction, interface.target.classes), NumericColumn(score, edges_of(given)))
     layout = Layout(features, outputs, positive)
     return Profile(layout, layout.count(matrix, scores))
 

@@ -127,7 +127,7 @@ def row_model(interface: Interface, name: str = "Row") -> type[BaseModel]:
     }
     if interface.entity:
         checks[interface.entity] = (Annotated[Any, PlainValidator(_check_entity), WithJsonSchema(ENTITY_SCHEMA)], None)
-    # A column may be called "copy" or "Total Charges", an attribute of a model may not: the name is an alias.
+    # A column may be called "copy" or "json", an attribute of a pydantic model may not: the name is an alias.
     fields: dict[str, Any] = {
         f"field_{index}": (kind, Field(default, alias=alias)) for index, (alias, (kind, default)) in enumerate(checks.items())
     }
