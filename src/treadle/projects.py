@@ -21,12 +21,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from treadle.errors import ProjectCodeInvalid, ProjectNotFound
+from treadle.errors import ContractInvalid, ProjectCodeInvalid, ProjectNotFound
 from treadle.settings import Workspace
 from treadle.spec import Contract, load_contract
 
 CONTRACT_FILE = "model.yaml"
 CODE_FILE = "model.py"
+ENTRY_POINTS = "treadle.projects"
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,16 @@ class Project:
 
 
 def discover(workspace: Workspace) -> dict[str, Project]:
-    """Return every project by name: the workspace's folders first, then installed ones.
+    """Return every project by name; a folder of the workspace comes before an installed project of the same name.
 
     Raises:
         ContractInvalid: a contract is not valid.
+        ProjectCodeInvalid: an entry point names a package that is not there.
     """
     folders = sorted(path.parent for path in workspace.projects_dir.glob(f"*/{CONTRACT_FILE}"))
-    folders += _installed()
-    found: dict[str, Project] = {}
-    for folder in folders:
-        contract = load_contract(folder / CONTRACT_FILE, workspace.settings.overlay)
-        found.setdefault(contract.name, Project(folder, contract))
-    return found
+    own = {folder.name: _in_workspace(folder, workspace) for folder in folders}
+    installed = [Project(folder, _contract(folder, workspace)) for folder in _installed()]
+    return {project.name: project for project in installed} | own
 
 
 def find(workspace: Workspace, name: str) -> Project:
@@ -100,23 +99,39 @@ def find(workspace: Workspace, name: str) -> Project:
 
     Raises:
         ProjectNotFound: there is no project of this name; the error lists those there are.
-        ContractInvalid: a contract is not valid.
+        ContractInvalid: its contract, or any other where it has to be searched for, is not valid.
+        ProjectCodeInvalid: an entry point names a package that is not there.
     """
     folder = workspace.projects_dir / name
     if (folder / CONTRACT_FILE).is_file():
-        contract = load_contract(folder / CONTRACT_FILE, workspace.settings.overlay)
-        if contract.name == name:
-            return Project(folder, contract)
+        return _in_workspace(folder, workspace)
     projects = discover(workspace)
     if name not in projects:
         raise ProjectNotFound(name, projects)
     return projects[name]
 
 
+def _contract(folder: Path, workspace: Workspace) -> Contract:
+    return load_contract(folder / CONTRACT_FILE, workspace.settings.overlay)
+
+
+def _in_workspace(folder: Path, workspace: Workspace) -> Project:
+    """Read a folder of the workspace; its model bears the folder's name, so no two can be called the same."""
+    contract = _contract(folder, workspace)
+    if contract.name != folder.name:
+        raise ContractInvalid(folder / CONTRACT_FILE, [f"name: it is {contract.name!r}, but the folder is called {folder.name!r}"])
+    return Project(folder, contract)
+
+
 def _installed() -> list[Path]:
+    """Return the folder of each package that an entry point names."""
     folders = []
-    for point in entry_points(group="treadle.projects"):
-        spec = importlib.util.find_spec(point.value)
-        if spec is not None and spec.origin is not None:
-            folders.append(Path(spec.origin).parent)
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            spec = importlib.util.find_spec(point.module)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is None or not spec.submodule_search_locations:
+            raise ProjectCodeInvalid(Path(point.value), f"the entry point {point.name} names it, but there is no such package.")
+        folders.append(Path(next(iter(spec.submodule_search_locations))))
     return folders
