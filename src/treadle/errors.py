@@ -28,6 +28,11 @@ class TreadleError(Exception):
         self.problems = tuple(problems)
         super().__init__("\n".join([what, *(f"  - {line}" for line in problems), *([fix] if fix else [])]))
 
+    @property
+    def sentence(self) -> str:
+        """What failed, with its details, in one line."""
+        return " ".join([self.what, *self.problems])
+
 
 # settings and workspace
 
@@ -113,6 +118,13 @@ class HeadsInvalid(TreadleError):
         super().__init__(f"Line {line} of {path} cannot be trusted: {reason}", fix="docs/architecture/state.md says what each break means.")
 
 
+class NotDeployed(TreadleError):
+    """The model has no deployment yet."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"{model} is not deployed: no version of it was ever promoted.", fix=f"`treadle train {model}`, then `treadle promote {model}`.")
+
+
 class GenerationConflict(TreadleError):
     """Somebody else changed the deployment first."""
 
@@ -160,8 +172,8 @@ class TurnClosed(TreadleError):
 class LeaseLost(TreadleError):
     """Another process holds the lease now; what this one wanted to write must not be written."""
 
-    def __init__(self, name: str, holder: str, token: int) -> None:
-        super().__init__(f"{holder} no longer holds the lease {name!r} (its token was {token}): another process took it over.")
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"{holder} does not hold the lease {name!r} any longer: another process took it over.")
 
 
 # bundle

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.bundle.place import Bundle
-from treadle.engine.encode import row_model
+from treadle.engine.encode import Encoder
 from treadle.engine.session import Engine
 from treadle.errors import ModelBusy, ModelNotReady, ModelNotServed
 from treadle.serving.routing import Table
@@ -34,7 +34,7 @@ class Loaded:
         self.digest = bundle.digest
         self.interface = bundle.interface
         self.interface_digest = bundle.interface.digest
-        self.row_model = row_model(bundle.interface)
+        self.encoder = Encoder(bundle.interface)
         self.card = bundle.card
         self.lineage: dict[str, object] = msgspec.to_builtins(bundle.manifest.lineage)
         self._engine = Engine(bundle)

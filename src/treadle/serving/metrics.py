@@ -5,7 +5,7 @@ first import), and whichever worker is asked adds them all up: counters are exac
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,11 +49,11 @@ class ServingMetrics:
         model = ("model_name",)
         self._predictions = Counter("ml_predictions", "Rows answered.", version, registry=registry)
         self._errors = Counter("ml_prediction_errors", "Rows that a version failed on.", version, registry=registry)
-        self._loaded = Gauge("ml_model_loaded", "Workers that have this version loaded.", version, registry=registry, multiprocess_mode="livesum")
-        self._duration = Histogram(
-            "ml_prediction_duration_seconds", "Seconds from a decoded request to its logged answer.", model, registry=registry, buckets=_DURATIONS
-        )
-        self._confidence = Histogram("ml_prediction_confidence", "Confidence of answered rows.", model, registry=registry, buckets=_CONFIDENCES)
+        self._loaded = Gauge("ml_model_loaded", "Workers with this version.", version, registry=registry, multiprocess_mode="livesum")
+        seconds = "Seconds from a decoded request to its logged answer."
+        self._duration = Histogram("ml_prediction_duration_seconds", seconds, model, registry=registry, buckets=_DURATIONS)
+        confidence = "Confidence of the answers."
+        self._confidence = Histogram("ml_prediction_confidence", confidence, model, registry=registry, buckets=_CONFIDENCES)
         self.log_unavailable = Counter("ml_log_unavailable", "Requests refused because they could not be logged.", registry=registry)
         self.version = cache(self._version)
         self.model = cache(self._model)
@@ -75,7 +75,7 @@ def scrape(registry: CollectorRegistry) -> bytes:
 
 
 class _Source(Protocol):
-    def collect(self) -> Iterator[Metric]: ...
+    def collect(self) -> Iterable[Metric]: ...
 
 
 class _WorkerFiles:
@@ -85,7 +85,8 @@ class _WorkerFiles:
         self._folder = Path(folder)
 
     def collect(self) -> Iterator[Metric]:
-        yield from MultiProcessCollector.merge([str(path) for path in self._folder.glob("*.db") if _size(path)])
+        files = [str(path) for path in self._folder.glob("*.db") if _size(path)]
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
 
 
 def _size(path: Path) -> int:

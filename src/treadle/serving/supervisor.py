@@ -63,6 +63,7 @@ class Notice:
 
 
 Report = Callable[[Notice], None]
+Clock = Callable[[], float]
 
 
 def pause(deaths: int) -> float:
@@ -84,7 +85,7 @@ class _Kept:
 class Supervisor:
     """Keeps its children running. All its calls belong to one thread, which must outlive the children: they die with it."""
 
-    def __init__(self, children: Sequence[Child], report: Report, *, grace: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, children: Sequence[Child], report: Report, *, grace: float = 10.0, clock: Clock = time.monotonic) -> None:
         self._kept = [_Kept(child) for child in children]
         self._report = report
         self._grace = grace
@@ -222,7 +223,7 @@ def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
     logs = workspace.home / "logs"
 
     def mark_dead(pid: int) -> None:
-        mark_process_dead(pid, str(metrics))
+        mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]
 
     workers = [
         Child(

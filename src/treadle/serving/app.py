@@ -1,0 +1,230 @@
+"""HTTP in front of inference: routes translate, and nothing else."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+
+from treadle import __version__
+from treadle.engine.encode import example
+from treadle.errors import BodyMalformed, FieldProblem, RequestInvalid, TreadleError
+from treadle.serving import schemas
+from treadle.serving.inference import Inference
+from treadle.serving.labels import accept, refused
+from treadle.serving.loaded import Refusal, Routes
+from treadle.serving.metrics import scrape
+from treadle.serving.schemas import Health, ModelDetail, Models, ModelSummary, Ready
+from treadle.serving.status import body_of, status_of, told
+
+BODY_BYTES = 8_000_000
+REQUEST_ID_LENGTH = 200
+JSON = "application/json"
+
+
+def create_app(
+    inference: Inference,
+    registry: CollectorRegistry,
+    *,
+    clock: Callable[[], float] = time.time,
+    lifespan: Lifespan[FastAPI] | None = None,
+) -> FastAPI:
+    """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process."""
+    app = FastAPI(
+        title="Treadle",
+        version=__version__,
+        description="Predictions, labels and the state of every deployed model.",
+        lifespan=lifespan,
+        max_body_size=BODY_BYTES,
+    )
+    _add_errors(app)
+    _add_predictions(app, inference, clock)
+    _add_models(app, inference)
+    _add_state(app, inference, registry)
+    app.add_middleware(RequestIds)
+    app.openapi = _OpenApi(app.openapi, inference)  # type: ignore[method-assign]
+    return app
+
+
+def _add_predictions(app: FastAPI, inference: Inference, clock: Callable[[], float]) -> None:
+    """Add the routes that callers wait for. They are plain Starlette routes: what FastAPI does around one costs more than the model."""
+
+    async def predict(request: Request) -> Response:
+        payload = _decoded(await request.body())
+        return Response(await inference.predict(request.path_params["model"], payload, request_id=_request_id(request)), media_type=JSON)
+
+    async def batch(request: Request) -> Response:
+        rows = _member(_decoded(await request.body()), "rows")
+        answers = await inference.predict_batch(request.path_params["model"], rows, request_id=_request_id(request))
+        return Response(b'{"predictions":[' + b",".join(answers) + b"]}", media_type=JSON)
+
+    async def labels(request: Request) -> Response:
+        payloads = _member(_decoded(await request.body()), "labels")
+        count = await accept(inference, request.path_params["model"], payloads, now=clock())
+        return JSONResponse({"accepted": count}, 202)
+
+    app.add_route("/predict/{model}", predict, ["POST"], include_in_schema=False)
+    app.add_route("/predict/{model}/batch", batch, ["POST"], include_in_schema=False)
+    app.add_route("/labels/{model}", labels, ["POST"], include_in_schema=False)
+
+
+def _add_models(app: FastAPI, inference: Inference) -> None:
+    @app.get("/models", tags=["models"], summary="Every deployed model")
+    async def models() -> Models:
+        routes = inference.routes
+        return Models(models=[_summary(routes, name) for name in sorted({*routes.tables, *routes.refused})])
+
+    @app.get("/models/{model}", tags=["models"], summary="One model: roles, schema, metrics, card, lineage", responses=schemas.ERRORS)
+    async def model(model: str) -> ModelDetail:
+        routes = inference.routes
+        champion = routes.champion(model)
+        return ModelDetail(
+            **dict(_summary(routes, model)),
+            digest=champion.digest,
+            task=champion.interface.task,
+            row_schema=schemas.row_schema(champion.interface, model),
+            example=example(champion.interface),
+            metrics=champion.card.get("metrics", {}),
+            card=champion.card,
+            lineage=champion.lineage,
+        )
+
+
+def _add_state(app: FastAPI, inference: Inference, registry: CollectorRegistry) -> None:
+    @app.get("/health", tags=["state"], summary="Whether this process answers")
+    async def health() -> Health:
+        return Health(status="ok", worker=os.getpid(), treadle=__version__)
+
+    @app.get("/ready", tags=["state"], summary="Whether every deployed model can be asked", responses={503: {"model": Ready}})
+    async def ready(response: Response) -> Ready:
+        routes = inference.routes
+        missing = routes.missing
+        response.status_code = 503 if missing else 200
+        return Ready(
+            ready=not missing,
+            missing=missing,
+            generations={name: table.generation for name, table in routes.tables.items()},
+            refused={name: _refused(refusal) for name, refusal in routes.refused.items()},
+            trouble=routes.trouble,
+        )
+
+    @app.get("/metrics", tags=["state"], summary="For Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        return Response(scrape(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(TreadleError)
+    async def ours(_request: Request, error: TreadleError) -> Response:
+        return JSONResponse(body_of(error), status_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        problem = RequestInvalid(refused(error.errors()))
+        return JSONResponse(body_of(problem), status_of(problem))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        what = f"{request.method} {request.url.path}: {error.detail}."
+        return JSONResponse(told(what, "GET /docs lists every path, its method and its body."), error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_request: Request, _error: Exception) -> Response:
+        return JSONResponse(told("The server failed on this request.", "Its log says why."), 500)
+
+
+class RequestIds:
+    """Takes the caller's X-Request-ID, refuses one that could not be logged, and sends it back with every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        given = next((value for name, value in scope.get("headers", ()) if name == b"x-request-id"), b"")
+        if not given:
+            await self._app(scope, receive, send)
+            return
+        text = given.decode("latin-1")
+        if len(text) > REQUEST_ID_LENGTH or not text.isprintable():
+            allowed = f"1 to {REQUEST_ID_LENGTH} printable characters"
+            error = RequestInvalid([FieldProblem("X-Request-ID", text[:20], allowed)])
+            await JSONResponse(body_of(error), status_of(error))(scope, receive, send)
+            return
+        scope["request_id"] = text
+
+        async def echo(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", given)]
+            await send(message)
+
+        await self._app(scope, receive, echo)
+
+
+class _OpenApi:
+    """Adds the live models to FastAPI's own description, once per set of models."""
+
+    def __init__(self, base: Callable[[], dict[str, Any]], inference: Inference) -> None:
+        self._base = base
+        self._inference = inference
+        self._made: tuple[object, dict[str, Any]] | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        routes = self._inference.routes
+        if self._made is None or self._made[0] is not routes.tables:
+            self._made = routes.tables, self._make(routes)
+        return self._made[1]
+
+    def _make(self, routes: Routes) -> dict[str, Any]:
+        base = self._base()
+        known = dict(base["components"]["schemas"])
+        paths = dict(base["paths"])
+        for name in sorted(routes.tables):
+            interface = routes.champion(name).interface
+            paths |= schemas.paths(name, interface)
+            known |= schemas.components(name, interface)
+        return {**base, "paths": paths, "components": {**base["components"], "schemas": known}}
+
+
+def _summary(routes: Routes, model: str) -> ModelSummary:
+    table = routes.tables.get(model)
+    refusal = routes.refused.get(model)
+    return ModelSummary(
+        model=model,
+        generation=table.generation if table else None,
+        version=table.champion.version if table else None,
+        roles=[
+            schemas.Role(role=slot.role, version=slot.version, digest=slot.digest, weight=slot.weight, loaded=slot.digest in routes.loaded)
+            for slot in (table.slots if table else ())
+        ],
+        refused=_refused(refusal) if refusal else None,
+    )
+
+
+def _refused(refusal: Refusal) -> schemas.Refused:
+    return schemas.Refused(generation=refusal.generation, reason=refusal.reason)
+
+
+def _request_id(request: Request) -> str | None:
+    return request.scope.get("request_id")
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BodyMalformed(str(error)) from error
+
+
+def _member(payload: object, name: str) -> object:
+    """Return the one member that the object of a request may have."""
+    if not isinstance(payload, dict) or payload.keys() != {name}:
+        raise RequestInvalid([FieldProblem("", None, f"an object with the one key {name}")])
+    return payload[name]

@@ -1,0 +1,147 @@
+"""Follow the deployments: see a new generation, load and warm its bundles, replace the routes by one assignment.
+
+A generation whose bundles cannot be loaded is refused: the one before it keeps answering, and the refusal is shown, logged as an
+event and tried again from time to time. While the store is away the last routes stay.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from treadle.bundle.place import BundlePlace
+from treadle.errors import LogUnavailable, StoreUnavailable, TreadleError
+from treadle.serving.inference import Inference
+from treadle.serving.loaded import Loaded, Refusal, Routes
+from treadle.serving.metrics import ServingMetrics
+from treadle.serving.routing import Table, table
+from treadle.serving.spool import EventRecord, SpoolWriter
+from treadle.state import deployments
+from treadle.state.deployments import Deployment, Slot
+from treadle.state.store import Store
+
+RETRY_SECONDS = 5.0
+"""How long a refused generation rests before it is tried again."""
+
+logger = logging.getLogger(__name__)
+
+
+class Follower:
+    """Keeps ``inference.routes`` at the current deployments. ``look`` may run in any thread, one at a time."""
+
+    def __init__(
+        self,
+        inference: Inference,
+        connect: Callable[[], Store],
+        bundles: BundlePlace,
+        spool: SpoolWriter,
+        metrics: ServingMetrics,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._inference = inference
+        self._connect = connect
+        self._bundles = bundles
+        self._spool = spool
+        self._metrics = metrics
+        self._clock = clock
+        self._store: Store | None = None
+
+    async def run(self, seconds: float) -> None:
+        """Look every so many seconds, in a thread, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:
+                # Whatever it was: a worker that answers but follows no longer is the worse end.
+                logger.exception("The deployments could not be followed; the last ones keep answering.")
+
+    def look(self) -> None:
+        """Look once, and follow what has changed."""
+        routes = self._inference.routes
+        try:
+            changed = self._changed(routes)
+        except StoreUnavailable as error:
+            self._publish(replace(routes, trouble=error.what))
+            return
+        routes = replace(routes, trouble="", read=True)
+        for deployment in changed:
+            routes = self._followed(routes, deployment)
+        self._publish(routes)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+
+    def _changed(self, routes: Routes) -> list[Deployment]:
+        """Return the deployments that are due: not followed yet, and not refused a moment ago."""
+        if self._store is None:
+            self._store = self._connect()
+        with self._store.read() as conn:
+            due = [model for model, generation in deployments.generations(conn).items() if self._due(routes, model, generation)]
+            return [deployment for model, deployment in deployments.current_all(conn).items() if model in due] if due else []
+
+    def _due(self, routes: Routes, model: str, generation: int) -> bool:
+        refusal = routes.refused.get(model)
+        if refusal is not None and refusal.generation == generation:
+            return self._clock() >= refusal.at + RETRY_SECONDS
+        return model not in routes.tables or routes.tables[model].generation != generation
+
+    def _followed(self, routes: Routes, deployment: Deployment) -> Routes:
+        """Return the routes with this deployment in them, or with its refusal."""
+        model, generation = deployment.model, deployment.generation
+        try:
+            loaded = {slot.digest: self._load(routes, slot) for slot in deployment.slots if slot.role != "fallback"}
+        except TreadleError as error:
+            before = routes.refused.get(model)
+            refusal = Refusal(generation, error.sentence, self._clock())
+            if before is None or (before.generation, before.reason) != (refusal.generation, refusal.reason):
+                self._tell("bundle.refused", model, {"generation": generation, "reason": refusal.reason})
+            return replace(routes, refused={**routes.refused, model: refusal})
+        if deployment.fallback is not None:
+            loaded |= self._load_fallback(routes, deployment, deployment.fallback)
+        self._tell("deployment.followed", model, {"generation": generation, "versions": [slot.version for slot in deployment.slots]})
+        refused = {name: refusal for name, refusal in routes.refused.items() if name != model}
+        tables = {**routes.tables, model: table(deployment)}
+        return replace(routes, tables=tables, refused=refused, loaded=_used(tables, {**routes.loaded, **loaded}))
+
+    def _load(self, routes: Routes, slot: Slot) -> Loaded:
+        return routes.loaded.get(slot.digest) or Loaded(self._bundles.get(slot.digest))
+
+    def _load_fallback(self, routes: Routes, deployment: Deployment, slot: Slot) -> dict[str, Loaded]:
+        """Load a version that only stands in; a damaged one must not keep a sound champion out."""
+        try:
+            return {slot.digest: self._load(routes, slot)}
+        except TreadleError as error:
+            reason = f"The fallback is missing: {error.sentence}"
+            self._tell("bundle.refused", deployment.model, {"generation": deployment.generation, "reason": reason})
+            return {}
+
+    def _publish(self, routes: Routes) -> None:
+        before = _versions(self._inference.routes)
+        after = _versions(routes)
+        self._inference.routes = routes
+        for model, version in after - before:
+            self._metrics.version(model, version).loaded.set(1)
+        for model, version in before - after:
+            self._metrics.version(model, version).loaded.set(0)
+
+    def _tell(self, kind: str, model: str, data: dict[str, Any]) -> None:
+        # A full disk must not keep a worker on an old version: what happened is also in /ready and /models.
+        with contextlib.suppress(LogUnavailable):
+            self._spool.append([EventRecord(kind, model, data, self._clock())])
+
+
+def _used(tables: Mapping[str, Table], loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:
+    """Return what the tables still name; the rest ends with the last call that holds it."""
+    named = {slot.digest for table in tables.values() for slot in table.slots}
+    return {digest: item for digest, item in loaded.items() if digest in named}
+
+
+def _versions(routes: Routes) -> set[tuple[str, int]]:
+    return {(model, slot.version) for model, table in routes.tables.items() for slot in table.slots if slot.digest in routes.loaded}

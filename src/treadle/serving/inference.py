@@ -1,0 +1,232 @@
+"""From the rows of a caller to answers that are in the log. Nothing here knows HTTP.
+
+A call captures one immutable snapshot of the routes and works with it to its end, whatever is deployed meanwhile. When the chosen
+version fails, the champion answers, and when that fails the fallback; each attempt is logged, and the answer says so.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.engine.answer import answers
+from treadle.errors import FieldProblem, LogUnavailable, PredictionFailed, RequestInvalid, TreadleError
+from treadle.serving.identity import uuid7
+from treadle.serving.loaded import Loaded, Routes
+from treadle.serving.metrics import ServingMetrics
+from treadle.serving.routing import Table, choose
+from treadle.serving.spool import PredictionRecord, Record, SpoolWriter
+from treadle.state.deployments import Slot
+
+BATCH_ROWS = 1000
+"""Most rows (or labels) of one call: a longer one would hold up all others."""
+
+Floats = NDArray[np.float32]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: ``matrix`` float32 [n, features] by the champion's interface, and n of everything else."""
+
+    routes: Routes
+    table: Table
+    at: float
+    matrix: Floats
+    payloads: Sequence[object]
+    entities: Sequence[str | None]
+    request_ids: Sequence[str | None]
+    ids: Sequence[str]
+
+    def parts(self) -> dict[Slot, list[int]]:
+        """Return the rows of each slot: a row goes by its entity, else by the request, else by chance."""
+        chosen: dict[Slot, list[int]] = {}
+        for index, keys in enumerate(zip(self.entities, self.request_ids, self.ids, strict=True)):
+            chosen.setdefault(choose(self.table, next(key for key in keys if key)), []).append(index)
+        return chosen
+
+    def candidates(self, chosen: Slot) -> Iterator[Slot]:
+        """Yield the slots that may answer in place of each other, the chosen one first."""
+        tried: set[str] = set()
+        for slot in (chosen, self.table.champion, self.table.fallback):
+            if slot is not None and slot.digest in self.routes.loaded and slot.digest not in tried:
+                tried.add(slot.digest)
+                yield slot
+
+    def encoded(self, loaded: Loaded, rows: Sequence[int]) -> Floats:
+        """Return these rows as the version's own interface encodes them.
+
+        Raises:
+            RequestInvalid: the champion's interface takes these rows, that of this version does not.
+        """
+        if loaded.interface_digest == self.routes.loaded[self.table.champion.digest].interface_digest:
+            return self.matrix if len(rows) == len(self.matrix) else self.matrix[rows]
+        return loaded.encoder.batch([self.payloads[index] for index in rows])[0]
+
+
+class Inference:
+    """Answers rows with what ``routes`` holds at the moment; whoever follows the deployments replaces that attribute."""
+
+    def __init__(self, spool: SpoolWriter, metrics: ServingMetrics, *, clock: Clock = time.time, timer: Clock = time.perf_counter) -> None:
+        self.routes = Routes()
+        self._spool = spool
+        self._metrics = metrics
+        self._clock = clock
+        self._timer = timer
+
+    async def predict(self, model: str, payload: object, *, request_id: str | None = None) -> bytes:
+        """Return the answer to one row, as the JSON that is logged.
+
+        Raises:
+            ModelNotServed: no such model is deployed.
+            ModelNotReady: it is deployed, but could not be loaded.
+            RequestInvalid: the row does not fit the champion's interface.
+            PredictionFailed: no version could answer; the attempts are logged.
+            LogUnavailable: the answer could not be logged, so there is none.
+        """
+        started = self._timer()
+        routes = self.routes
+        table = routes.table(model)
+        matrix, entity = routes.loaded[table.champion.digest].encoder.matrix(payload)
+        at = self._clock()
+        call = Call(routes, table, at, matrix, [payload], [entity], [request_id], [uuid7(at)])
+        return (await self._answer(call, started))[0]
+
+    async def predict_batch(self, model: str, payloads: object, *, request_id: str | None = None) -> list[bytes]:
+        """Return the answers to many rows, in their order; each may be another version's. Raises as ``predict`` does.
+
+        Row i is logged under the request id ``<request_id>/<i>``, so that a label names one row.
+        """
+        started = self._timer()
+        routes = self.routes
+        table = routes.table(model)
+        rows = listed(payloads, "rows")
+        matrix, entities = routes.loaded[table.champion.digest].encoder.batch(rows)
+        at = self._clock()
+        request_ids = [f"{request_id}/{index}" if request_id else None for index in range(len(rows))]
+        call = Call(routes, table, at, matrix, rows, entities, request_ids, [uuid7(at) for _ in rows])
+        return await self._answer(call, started)
+
+    async def log(self, records: Sequence[Record]) -> None:
+        """Put records into the spool, and wait until they are as safe as the settings ask.
+
+        Raises:
+            LogUnavailable: they could not be written.
+        """
+        try:
+            await self._spool.settled(self._spool.append(records))
+        except LogUnavailable:
+            self._metrics.log_unavailable.inc()
+            raise
+
+    async def _answer(self, call: Call, started: float) -> list[bytes]:
+        records: list[PredictionRecord] = []
+        for slot, rows in call.parts().items():
+            records += await self._attempts(call, slot, rows)
+        answered = {record.prediction_id: record for record in records if record.status == "ok"}
+        failed = [record for record in records if record.status == "failed"]
+        if len(answered) < len(call.ids):
+            # The rows that other versions did answer are not told to the caller either, so they are not logged.
+            await self.log(failed)
+            self._count(call, failed)
+            raise PredictionFailed(call.table.model, sorted({f"Version {record.version}: {record.error}" for record in failed}))
+        await self.log(records)
+        self._count(call, records)
+        self._metrics.model(call.table.model).duration.observe(self._timer() - started)
+        return [answered[name].answer.encode() for name in call.ids]
+
+    async def _attempts(self, call: Call, chosen: Slot, rows: Sequence[int]) -> list[PredictionRecord]:
+        """Ask one version after the other; return the failed attempts and, if one could answer, the answers."""
+        failed: list[PredictionRecord] = []
+        for slot in call.candidates(chosen):
+            loaded = call.routes.loaded[slot.digest]
+            matrix: Floats | None = None
+            started = self._timer()
+            try:
+                matrix = call.encoded(loaded, rows)
+                scores = await loaded.run(matrix)
+            except TreadleError as error:
+                seconds = (self._timer() - started) / len(rows)
+                failed += _failures(call, slot, rows, matrix, error=error.sentence, seconds=seconds)
+                continue
+            seconds = (self._timer() - started) / len(rows)
+            told = _told(call, slot, rows, answers(loaded.interface, scores), fallback=slot is not chosen)
+            return failed + [
+                PredictionRecord(
+                    prediction_id=call.ids[index],
+                    model=call.table.model,
+                    version=slot.version,
+                    digest=slot.digest,
+                    generation=call.table.generation,
+                    role=slot.role,
+                    at=call.at,
+                    seconds=seconds,
+                    row=matrix[place].tobytes(),
+                    scores=scores[place].tobytes(),
+                    answer=told[place],
+                    request_id=call.request_ids[index],
+                    entity=call.entities[index],
+                    fallback=slot is not chosen,
+                )
+                for place, index in enumerate(rows)
+            ]
+        return failed
+
+    def _count(self, call: Call, records: Sequence[PredictionRecord]) -> None:
+        model = call.table.model
+        for (version, status), rows in Counter((record.version, record.status) for record in records).items():
+            metrics = self._metrics.version(model, version)
+            (metrics.predictions if status == "ok" else metrics.errors).inc(rows)
+        if call.routes.champion(model).interface.task == "regression":
+            return
+        observe = self._metrics.model(model).confidence.observe
+        for record in records:
+            if record.status == "ok":
+                observe(float(np.frombuffer(record.scores, dtype=np.float32).max()))
+
+
+def listed(payloads: object, field: str) -> list[object]:
+    """Return the list that a batch holds.
+
+    Raises:
+        RequestInvalid: it is no list, or an empty or too long one.
+    """
+    if isinstance(payloads, list) and 0 < len(payloads) <= BATCH_ROWS:
+        return payloads
+    found = f"a list of {len(payloads)}" if isinstance(payloads, list) else None
+    raise RequestInvalid([FieldProblem(field, found, f"a list of 1 to {BATCH_ROWS}")])
+
+
+def _told(call: Call, slot: Slot, rows: Sequence[int], answered: Sequence[dict[str, object]], *, fallback: bool) -> list[str]:
+    """Return the answers as JSON texts: what the caller gets and what is logged are the same bytes."""
+    model = {"model": call.table.model, "version": slot.version}
+    return [
+        msgspec.json.encode({"prediction_id": call.ids[index], **model, **answer, "fallback": fallback}).decode()
+        for index, answer in zip(rows, answered, strict=True)
+    ]
+
+
+def _failures(call: Call, slot: Slot, rows: Sequence[int], matrix: Floats | None, *, error: str, seconds: float) -> list[PredictionRecord]:
+    """Return the records of an attempt that failed; ids of their own keep them apart from the answers."""
+    return [
+        PredictionRecord(
+            prediction_id=uuid7(call.at),
+            model=call.table.model,
+            version=slot.version,
+            digest=slot.digest,
+            generation=call.table.generation,
+            role=slot.role,
+            at=call.at,
+            seconds=seconds,
+            row=b"" if matrix is None else matrix[place].tobytes(),
+            status="failed",
+            error=error,
+            request_id=call.request_ids[index],
+            entity=call.entities[index],
+        )
+        for place, index in enumerate(rows)
+    ]

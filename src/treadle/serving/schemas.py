@@ -1,0 +1,204 @@
+"""What the API takes and gives, as types.
+
+What is the same for all models is a pydantic model; what each model defines for itself is a part of the OpenAPI description.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, Field
+
+from treadle.engine.encode import example, row_model
+from treadle.serving.inference import BATCH_ROWS
+from treadle.serving.labels import Label
+from treadle.spec import Interface
+
+REF = "#/components/schemas/"
+
+
+class Problem(BaseModel):
+    """One refused value."""
+
+    field: str
+    value: str | float | bool | None
+    allowed: str
+
+
+class Failure(BaseModel):
+    """What failed, and what to do."""
+
+    what: str
+    fix: str
+    problems: list[Problem]
+
+
+class Error(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: Failure
+
+
+class Role(BaseModel):
+    """One version in one role; ``weight`` is its share of the traffic."""
+
+    role: Literal["champion", "canary", "arm", "fallback"]
+    version: int
+    digest: str
+    weight: float
+    loaded: bool
+
+
+class Refused(BaseModel):
+    """A generation that this worker could not load; the one before it answers, if there is one."""
+
+    generation: int
+    reason: str
+
+
+class ModelSummary(BaseModel):
+    """What answers for a model at present; ``generation`` and ``version`` are empty while nothing does."""
+
+    model: str
+    generation: int | None
+    version: int | None
+    roles: list[Role]
+    refused: Refused | None
+
+
+class Models(BaseModel):
+    """Every deployed model."""
+
+    models: list[ModelSummary]
+
+
+class ModelDetail(ModelSummary):
+    """A model with what its champion's bundle says."""
+
+    digest: str
+    task: str
+    row_schema: dict[str, Any] = Field(serialization_alias="schema")
+    example: dict[str, Any]
+    metrics: dict[str, Any]
+    card: dict[str, Any]
+    lineage: dict[str, Any]
+
+
+class Health(BaseModel):
+    """This process answers."""
+
+    status: Literal["ok"]
+    worker: int
+    treadle: str
+
+
+class Ready(BaseModel):
+    """Whether this worker can do its work.
+
+    ``missing`` says what it still needs. ``refused`` generations and a ``trouble`` with the store leave it ready as long as an
+    earlier generation of each model answers.
+    """
+
+    ready: bool
+    missing: list[str]
+    generations: dict[str, int]
+    refused: dict[str, Refused]
+    trouble: str
+
+
+class Accepted(BaseModel):
+    """How many labels were logged."""
+
+    accepted: int
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "No such model; the error lists those there are.", "model": Error},
+    503: {"description": "Not now: the error says why.", "model": Error},
+}
+
+
+def row_schema(interface: Interface, name: str = "row") -> dict[str, Any]:
+    """Return the JSON Schema of one row of a request."""
+    return {**row_model(interface).model_json_schema(), "title": name}
+
+
+def answer_schema(model: str, interface: Interface) -> dict[str, Any]:
+    """Return the JSON Schema of one answer."""
+    classes = list(interface.target.classes)
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    answer: dict[str, Any] = {"prediction": {"type": "number"}}
+    if classes:
+        shares = _object(dict.fromkeys(classes, share))
+        answer = {"prediction": {"type": "string", "enum": classes}, "confidence": share, "probabilities": shares}
+    known = {"prediction_id": {"type": "string", "format": "uuid"}, "model": {"const": model}, "version": {"type": "integer"}}
+    return {**_object({**known, **answer, "fallback": {"type": "boolean"}}), "title": f"{model}_answer"}
+
+
+class _Post(NamedTuple):
+    """One operation of a model: the schemas that it takes and gives by name, and an example of what it takes."""
+
+    name: str
+    summary: str
+    takes: str
+    example: object
+    gives: str
+    status: int = 200
+
+
+def paths(model: str, interface: Interface) -> dict[str, Any]:
+    """Return the OpenAPI paths of one live model, each with an example that works."""
+    row, value = example(interface), (interface.target.classes or ("1.5",))[0]
+    labels = {"labels": [{"request_id": "my-request-1", "value": value}]}
+    operations = {
+        f"/predict/{model}": _Post("predict", "Predict one row", f"{model}_row", row, f"{model}_answer"),
+        f"/predict/{model}/batch": _Post("batch", "Predict many rows", f"{model}_rows", {"rows": [row, row]}, f"{model}_answers"),
+        f"/labels/{model}": _Post("labels", "Tell what turned out to be true", "Labels", labels, "Accepted", 202),
+    }
+    return {path: {"post": _described(model, operation)} for path, operation in operations.items()}
+
+
+def components(model: str, interface: Interface) -> dict[str, Any]:
+    """Return the schemas that ``paths`` refers to."""
+    rows = {"type": "array", "items": {"$ref": f"{REF}{model}_row"}, "minItems": 1, "maxItems": BATCH_ROWS}
+    labels = {"type": "array", "items": Label.model_json_schema(), "minItems": 1, "maxItems": BATCH_ROWS}
+    return {
+        f"{model}_row": row_schema(interface, f"{model}_row"),
+        f"{model}_rows": _object({"rows": rows}),
+        f"{model}_answer": answer_schema(model, interface),
+        f"{model}_answers": _object({"predictions": {"type": "array", "items": {"$ref": f"{REF}{model}_answer"}}}),
+        "Labels": _object({"labels": labels}),
+        "Accepted": Accepted.model_json_schema(),
+        "Error": _object({"error": {"$ref": f"{REF}Failure"}}),
+        "Failure": _object(
+            {"what": {"type": "string"}, "fix": {"type": "string"}, "problems": {"type": "array", "items": {"$ref": f"{REF}Problem"}}}
+        ),
+        "Problem": Problem.model_json_schema(),
+    }
+
+
+def _described(model: str, operation: _Post) -> dict[str, Any]:
+    failures = {
+        404: "No such model",
+        422: "Refused: the problems name field, value and what is allowed",
+        503: "Not now: the error says why",
+    }
+    header = {"name": "X-Request-ID", "in": "header", "schema": {"type": "string"}, "description": "Your own id; it is sent back."}
+    return {
+        "tags": [model],
+        "summary": operation.summary,
+        "operationId": f"{operation.name}_{model}",
+        "parameters": [header],
+        "requestBody": {"required": True, "content": _json(operation.takes, example=operation.example)},
+        "responses": {
+            str(operation.status): {"description": "Done", "content": _json(operation.gives)},
+            **{str(code): {"description": text, "content": _json("Error")} for code, text in failures.items()},
+        },
+    }
+
+
+def _json(schema: str, **more: object) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"{REF}{schema}"}, **more}}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object that has these properties and no others."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -1,0 +1,33 @@
+"""From errors to HTTP: the one place that knows which failure has which status, and the one shape in which all of them are told."""
+
+from http import HTTPStatus
+from typing import Any
+
+from treadle import errors
+from treadle.errors import FieldProblem, RequestInvalid, TreadleError
+
+STATUS: dict[type[TreadleError], HTTPStatus] = {
+    errors.BodyMalformed: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.RequestInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ModelNotServed: HTTPStatus.NOT_FOUND,
+    errors.ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.PredictionFailed: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.LogUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def status_of(error: TreadleError) -> HTTPStatus:
+    """Return the status of an error; one that is not listed is a fault of ours."""
+    return STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def told(what: str, fix: str = "", problems: tuple[FieldProblem, ...] = ()) -> dict[str, Any]:
+    """Return the body of every error: what failed, what to do, and a line per refused field."""
+    return {"error": {"what": what, "fix": fix, "problems": [problem._asdict() for problem in problems]}}
+
+
+def body_of(error: TreadleError) -> dict[str, Any]:
+    """Return the body that tells this error. Details that belong to no field are part of the sentence."""
+    if isinstance(error, RequestInvalid):
+        return told(error.what, error.fix, error.fields)
+    return told(error.sentence, error.fix)

@@ -1,0 +1,81 @@
+"""One serving process: ``python -m treadle.serving.worker --fd N`` answers on the listening socket that it inherits."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from treadle.bundle.place import BundlePlace
+from treadle.serving.app import create_app
+from treadle.serving.follower import Follower
+from treadle.serving.inference import Inference
+from treadle.serving.metrics import ServingMetrics
+from treadle.serving.spool import SpoolWriter
+from treadle.settings import Workspace
+from treadle.state.store import open_store
+
+POLL_SECONDS = 0.25
+"""A new generation is followed within a second, whatever longer pause the settings ask for."""
+
+DRAIN_SECONDS = 8
+"""How long requests that have begun may still take once the worker is asked to stop."""
+
+
+def build(workspace: Workspace) -> FastAPI:
+    """Return the application of one worker of this workspace."""
+    settings = workspace.settings
+    registry = CollectorRegistry()
+    metrics = ServingMetrics(registry)
+    spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
+    inference = Inference(spool, metrics)
+    follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace(workspace.bundle_dir), spool, metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Before the first request: a worker that was started again must not answer 404 for what is deployed.
+        await asyncio.to_thread(follower.look)
+        following = asyncio.create_task(follower.run(min(settings.poll_seconds, POLL_SECONDS)))
+        yield
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        follower.close()
+        spool.close()
+
+    return create_app(inference, registry, lifespan=lifespan)
+
+
+def run(workspace: Workspace, listener: socket.socket) -> None:
+    """Answer on ``listener`` until SIGTERM; then finish what has begun."""
+    config = uvicorn.Config(
+        build(workspace), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS
+    )
+    # uvicorn raises the signal again when it has drained; before and after that it just means: leave.
+    signal.signal(signal.SIGTERM, _leave)
+    uvicorn.Server(config).run([listener])
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run one worker in the workspace of the environment."""
+    parser = argparse.ArgumentParser(prog="python -m treadle.serving.worker")
+    parser.add_argument("--fd", type=int, required=True, help="file descriptor of the listening socket")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    run(Workspace.find(), socket.socket(fileno=arguments.fd))
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
