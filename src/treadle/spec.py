@@ -71,12 +71,12 @@ def canonical_json(value: object) -> bytes:
 class NumberFeature(_Frozen):
     """A numeric column; ``integer`` refuses fractions."""
 
-    name: Column
-    type: Literal["number", "integer"]
+    name: Column = Field(description="Name of the column and of the field in a request.")
+    type: Literal["number", "integer"] = Field(description="integer refuses fractions.")
     min: float | None = Field(None, description="Smallest value that a request may carry.")
     max: float | None = Field(None, description="Largest value that a request may carry.")
     required: bool = Field(default=True, description="Whether a request must carry it; a missing value is imputed in the graph.")
-    description: str = ""
+    description: str = Field("", description="What it is, with its unit; shown to callers.")
     example: float | None = Field(None, description="Value in the example request; empty: the middle of the range.")
 
     @model_validator(mode="after")
@@ -104,12 +104,12 @@ class NumberFeature(_Frozen):
 class CategoryFeature(_Frozen):
     """A column with a fixed list of values; its index in the list is what the graph sees, unknown is -1."""
 
-    name: Column
+    name: Column = Field(description="Name of the column and of the field in a request.")
     type: Literal["category"]
-    categories: tuple[str, ...] = Field(min_length=1)
-    required: bool = True
-    description: str = ""
-    example: str | None = None
+    categories: tuple[str, ...] = Field(min_length=1, description="The allowed texts; the order is sealed into each version.")
+    required: bool = Field(default=True, description="Whether a request must carry it; a missing value is imputed in the graph.")
+    description: str = Field("", description="What it is; shown to callers.")
+    example: str | None = Field(None, description="Value in the example request; empty: the first category.")
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -123,11 +123,11 @@ class CategoryFeature(_Frozen):
 class BooleanFeature(_Frozen):
     """A column of true and false; 1 and 0 in the graph."""
 
-    name: Column
+    name: Column = Field(description="Name of the column and of the field in a request.")
     type: Literal["boolean"]
-    required: bool = True
-    description: str = ""
-    example: bool | None = None
+    required: bool = Field(default=True, description="Whether a request must carry it; a missing value is imputed in the graph.")
+    description: str = Field("", description="What it is; shown to callers.")
+    example: bool | None = Field(None, description="Value in the example request.")
 
 
 Feature = Annotated[NumberFeature | CategoryFeature | BooleanFeature, Field(discriminator="type")]
@@ -136,8 +136,8 @@ Feature = Annotated[NumberFeature | CategoryFeature | BooleanFeature, Field(disc
 class Target(_Frozen):
     """The column to predict; ``classes`` in the order of the graph's scores, none for a regression."""
 
-    name: Column
-    classes: tuple[str, ...] = ()
+    name: Column = Field(description="Name of the column.")
+    classes: tuple[str, ...] = Field((), description="The classes in the order of the graph's scores; none for a regression.")
     positive: str | None = Field(None, description="The class that a binary metric counts as positive; empty: the last one.")
 
 
@@ -145,7 +145,9 @@ class Preprocessing(_Frozen):
     """What happens to the matrix inside the graph, before the estimator."""
 
     impute: Literal["median", "mean", "zero"] = Field("median", description="What a missing number becomes; fitted on training rows only.")
-    categories: Literal["onehot", "codes"] = "onehot"
+    categories: Literal["onehot", "codes"] = Field(
+        "onehot", description="One column per category, or the index as a number, which trees do well with."
+    )
     scale: bool = Field(default=False, description="Standardise the numbers.")
 
 
@@ -155,20 +157,20 @@ class Split(_Frozen):
     by: Literal["random", "time", "entity"] = Field(
         "random", description="time: the latest rows are held out; entity: no entity stands on both sides."
     )
-    holdout: float = Field(0.2, gt=0, lt=1)
-    folds: int = Field(5, ge=2, le=20)
+    holdout: float = Field(0.2, gt=0, lt=1, description="Share of the rows that training never sees.")
+    folds: int = Field(5, ge=2, le=20, description="Parts of the cross-validation on the other rows.")
 
 
 class Interface(_Frozen):
     """The half of the contract that is sealed into each version."""
 
-    task: Task
-    target: Target
-    features: tuple[Feature, ...] = Field(min_length=1)
+    task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
+    target: Target = Field(description="The column to predict.")
+    features: tuple[Feature, ...] = Field(min_length=1, description="The columns of a row, in the order of the matrix.")
     entity: Column | None = Field(None, description="Column that names whom a row is about: sticky routing, label joins, disjoint splits.")
     time: Column | None = Field(None, description="Column with the time of a row.")
-    preprocessing: Preprocessing = Preprocessing()
-    split: Split = Split()
+    preprocessing: Preprocessing = Field(Preprocessing(), description="What happens to a row inside the graph, before the estimator.")
+    split: Split = Field(Split(), description="How rows are held out.")
 
     @model_validator(mode="after")
     def _columns_have_one_part(self) -> Self:
@@ -232,7 +234,7 @@ class GatePolicy(_Frozen):
     minimum: dict[str, float] = Field({}, description="Smallest allowed value per metric (largest for an error such as rmse).")
     baseline_margin: float = Field(0.0, ge=0, description="By how much the metric must beat the trivial baseline.")
     champion_margin: float = Field(0.01, ge=0, description="How much worse than the champion is still 'not worse'.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of every interval.")
     min_rows: int = Field(30, ge=1, description="Fewest rows on which a comparison counts.")
     parity_share: float = Field(
         0.0, ge=0, le=1, description="Largest share of rows on which graph and estimator may differ by more than 1e-5."
@@ -243,8 +245,8 @@ class GatePolicy(_Frozen):
 class DriftPolicy(_Frozen):
     """When the inputs or the predictions count as drifted."""
 
-    window: Duration = 86400.0
-    min_rows: int = Field(500, ge=1)
+    window: Duration = Field(86400.0, description="Length of the window that is compared with the reference.")
+    min_rows: int = Field(500, ge=1, description="Fewest rows of a window that is judged.")
     score: float = Field(0.3, ge=0, le=1, description="Alarm above this importance-weighted share of drifted features.")
     effect: float = Field(0.2, gt=0, description="Population stability index from which a feature counts as drifted.")
     severe: float = Field(1.0, gt=0, description="Population stability index of one feature that alarms by itself.")
@@ -257,8 +259,8 @@ class QualityPolicy(_Frozen):
     metric: str = Field("", description="Empty: the gate's metric.")
     limit: float | None = Field(None, description="Alarm when the interval lies beyond this value; empty: max_drop decides.")
     max_drop: float = Field(0.05, ge=0, description="Alarm when the interval lies this much below the sealed holdout value.")
-    window: Duration = 7 * 86400.0
-    min_rows: int = Field(200, ge=1)
+    window: Duration = Field(7 * 86400.0, description="Length of the window of matured rows that is judged.")
+    min_rows: int = Field(200, ge=1, description="Fewest labelled rows of a window that is judged.")
 
 
 class LabelPolicy(_Frozen):
@@ -275,19 +277,19 @@ class RolloutPolicy(_Frozen):
     weight: float = Field(0.1, gt=0, lt=1, description="Share of traffic that the canary answers.")
     looks: int = Field(4, ge=1, le=4, description="How many times the canary is judged; each look has alpha / looks.")
     rows: int = Field(400, ge=4, description="Predictions of the canary at the last look; the looks are spread evenly.")
-    alpha: float = Field(0.05, gt=0, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=1, description="Significance of harm, over all looks together.")
     max_errors: float = Field(0.05, ge=0, lt=1, description="Share of failed predictions beyond which the canary is harmful.")
     max_disagreement: float = Field(0.1, ge=0, le=1, description="How far live disagreement with the champion may lie from the rehearsed.")
-    deadline: Duration = 86400.0
-    on_deadline: Literal["abort", "promote"] = "abort"
+    deadline: Duration = Field(86400.0, description="Longest time until the last look.")
+    on_deadline: Literal["abort", "promote"] = Field("abort", description="What happens to a canary that had too little traffic by then.")
 
 
 class SloPolicy(_Frozen):
     """What callers are promised."""
 
     latency: Duration = Field(0.5, description="Longest p95 of a prediction.")
-    availability: float = Field(0.999, gt=0, lt=1)
-    error_rate: float = Field(0.05, ge=0, lt=1)
+    availability: float = Field(0.999, gt=0, lt=1, description="Share of requests that are answered.")
+    error_rate: float = Field(0.05, ge=0, lt=1, description="Share of failed predictions that is still allowed.")
 
 
 class RetrainPolicy(_Frozen):
@@ -295,7 +297,7 @@ class RetrainPolicy(_Frozen):
 
     automatic: bool = Field(default=True, description="Whether an alarm opens a turn of the loop.")
     min_rows: int = Field(1000, ge=10, description="Labelled, matured rows since the onset that a retraining needs.")
-    max_rows: int = Field(100_000, ge=10)
+    max_rows: int = Field(100_000, ge=10, description="Most rows that a retraining uses, the latest ones.")
     judge_rows: int = Field(500, ge=10, description="Labelled rows after the training cut on which both versions are judged.")
     patience: Duration = Field(90 * 86400.0, description="How long a turn waits for labels before it ends.")
     time_limit: Duration = Field(3600.0, description="Longest training.")
@@ -313,23 +315,23 @@ class RetrainPolicy(_Frozen):
 class CardPolicy(_Frozen):
     """The part of the model card that a person writes."""
 
-    purpose: str = ""
-    limitations: str = ""
-    contact: str = ""
+    purpose: str = Field("", description="What the model is for.")
+    limitations: str = Field("", description="Where it must not be used or relied on.")
+    contact: str = Field("", description="Whom to ask.")
 
 
 class Policy(_Frozen):
     """The half of the contract that is read from the workspace each time it is needed."""
 
-    owner: str = ""
-    gate: GatePolicy = GatePolicy()
-    drift: DriftPolicy = DriftPolicy()
-    quality: QualityPolicy = QualityPolicy()
-    labels: LabelPolicy = LabelPolicy()
-    rollout: RolloutPolicy = RolloutPolicy()
-    slo: SloPolicy = SloPolicy()
-    retrain: RetrainPolicy = RetrainPolicy()
-    card: CardPolicy = CardPolicy()
+    owner: str = Field("", description="Who answers for the model.")
+    gate: GatePolicy = Field(GatePolicy(), description="What a version must show before it may have a role.")
+    drift: DriftPolicy = Field(DriftPolicy(), description="When the inputs or the predictions count as drifted.")
+    quality: QualityPolicy = Field(QualityPolicy(), description="When late labels say that the model has become worse.")
+    labels: LabelPolicy = Field(LabelPolicy(), description="How late labels are counted.")
+    rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a challenger meets live traffic.")
+    slo: SloPolicy = Field(SloPolicy(), description="What callers are promised.")
+    retrain: RetrainPolicy = Field(RetrainPolicy(), description="When and from what a new challenger is trained.")
+    card: CardPolicy = Field(CardPolicy(), description="The part of the model card that a person writes.")
 
 
 # the data and the whole
@@ -339,14 +341,14 @@ class BundledSource(_Frozen):
     """Data that a library carries; ``load`` in model.py gets no file."""
 
     kind: Literal["bundled"]
-    library: str
+    library: str = Field(description="Name of the library that carries the data.")
 
 
 class MirrorSource(_Frozen):
     """A file in the mirror folder (TREADLE_DATA_MIRROR)."""
 
     kind: Literal["mirror"]
-    file: str
+    file: str = Field(description="Name of the file in the mirror folder.")
     rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
 
 
@@ -354,7 +356,7 @@ class DownloadSource(_Frozen):
     """A file on the network."""
 
     kind: Literal["download"]
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"^https?://", description="Where the file is.")
     rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
 
 
@@ -362,7 +364,7 @@ class SimulatedSource(_Frozen):
     """Rows that ``synthesize`` in model.py makes up; labelled simulated in lineage and card."""
 
     kind: Literal["simulated"]
-    rows: int = Field(5000, ge=50)
+    rows: int = Field(5000, ge=50, description="How many rows to make up.")
 
 
 Source = Annotated[BundledSource | MirrorSource | DownloadSource | SimulatedSource, Field(discriminator="kind")]
@@ -371,11 +373,11 @@ Source = Annotated[BundledSource | MirrorSource | DownloadSource | SimulatedSour
 class Contract(_Frozen):
     """One description of one model: everything else is derived from it."""
 
-    name: Name
-    description: str = ""
+    name: Name = Field(description="Name of the model, the same as that of its folder.")
+    description: str = Field("", description="What the model answers, in a sentence.")
     data: tuple[Source, ...] = Field(min_length=1, description="Where the data come from, tried in order.")
-    interface: Interface
-    policy: Policy = Policy()
+    interface: Interface = Field(description="The half that is sealed into each version.")
+    policy: Policy = Field(Policy(), description="The half that is read from the workspace each time it is needed.")
 
     @model_validator(mode="after")
     def _policy_fits_the_task(self) -> Self:
