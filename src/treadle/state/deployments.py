@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, func, select
 
-from treadle.errors import GenerationConflict, NothingToRollBack, SlotsInvalid
+from treadle.errors import GenerationConflict, NotDeployed, NothingToRollBack, SlotsInvalid
 from treadle.spec import canonical_json
 from treadle.state import events
 from treadle.state.schema import deployment
@@ -68,6 +68,18 @@ def current(conn: Connection, model: str) -> Deployment | None:
     return _read(row) if row else None
 
 
+def require(conn: Connection, model: str) -> Deployment:
+    """Return the last generation of ``model``.
+
+    Raises:
+        NotDeployed: it was never deployed.
+    """
+    found = current(conn, model)
+    if found is None:
+        raise NotDeployed(model)
+    return found
+
+
 def current_all(conn: Connection) -> dict[str, Deployment]:
     """Return the last generation of every model."""
     last = select(deployment.c.model, func.max(deployment.c.generation).label("generation")).group_by(deployment.c.model).subquery()
@@ -85,6 +97,15 @@ def generations(conn: Connection) -> dict[str, int]:
 def history(conn: Connection, model: str) -> list[Deployment]:
     """Return every generation of ``model``, oldest first."""
     return [_read(row) for row in conn.execute(select(deployment).where(deployment.c.model == model).order_by(deployment.c.generation))]
+
+
+def champion_since(conn: Connection, model: str) -> float:
+    """Return when the present champion of ``model`` took its role; 0 if it was never deployed."""
+    since, digest = 0.0, None
+    for item in history(conn, model):
+        if item.champion is not None and item.champion.digest != digest:
+            since, digest = item.at, item.champion.digest
+    return since
 
 
 def insert(  # noqa: PLR0913 - the columns of the row, all by name

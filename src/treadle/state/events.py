@@ -62,7 +62,7 @@ def lock(conn: Connection) -> None:
 def append(conn: Connection, kind: str, *, at: float, model: str | None = None, actor: str = "treadle", data: Mapping[str, Any]) -> Event:
     """Add an event in the transaction of ``conn`` and return it. ``data`` must be plain JSON without NaN."""
     lock(conn)
-    last = conn.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    last = _last(conn)
     seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
     at, content = float(at), canonical_json(data).decode()
     digest = _hash(previous, (seq, at, kind, model, actor, content))
@@ -98,11 +98,10 @@ def verify(conn: Connection, heads: Sequence[Head] = ()) -> int:
     return seq
 
 
-def sign_head(conn: Connection, key: bytes, at: float) -> Head:
-    """Return the signed end of the chain; an empty chain has number 0."""
-    last = conn.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
-    seq, digest = (last.seq, last.hash) if last else (0, GENESIS)
-    return Head(seq, digest, at, _signature(key, seq, digest, at))
+def sign_head(conn: Connection, key: bytes, at: float) -> Head | None:
+    """Return the signed end of the chain; None while nothing has happened."""
+    last = _last(conn)
+    return Head(last.seq, last.hash, at, _signature(key, last.seq, last.hash, at)) if last else None
 
 
 def append_head(path: Path, head: Head) -> None:
@@ -133,6 +132,10 @@ def read_heads(path: Path, key: bytes) -> list[Head]:
             raise HeadsInvalid(path, number, f"it goes back from event {heads[-1].seq} to {head.seq}.")
         heads.append(head)
     return heads
+
+
+def _last(conn: Connection) -> Row[Any, Any] | None:
+    return conn.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
 
 
 def _all(conn: Connection) -> Iterator[Row[Any]]:

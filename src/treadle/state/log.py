@@ -1,0 +1,256 @@
+"""What was predicted and what turned out to be true: the rows that workers spool and the shipper inserts.
+
+Rows, their counts in the live profile and how far their segment was shipped are written in one transaction, so that a row
+is logged and counted exactly once.
+"""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from operator import itemgetter
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, and_, exists, false, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from treadle.state.joins import rejoin
+from treadle.state.schema import labels, predictions, profile_parts, segments
+
+Missing = Literal["exclude", "negative"]
+
+_LABEL_COLUMNS = ("label_id", "model", "prediction_id", "request_id", "entity", "value", "event_at", "received_at")
+
+
+@dataclass(frozen=True)
+class LoggedRows:
+    """Answered rows, oldest first: ``at`` float64 [n] in epoch seconds, ``matrix`` float32 [n, f], ``scores`` float32 [n, k]."""
+
+    ids: list[str]
+    at: NDArray[np.float64]
+    version: NDArray[np.int64]
+    role: list[str]
+    entity: list[str | None]
+    matrix: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, index: NDArray[Any]) -> Self:
+        """Return the rows at ``index`` (places or a mask), in its order."""
+        places = np.arange(len(self))[index]
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            taken[field.name] = [value[place] for place in places] if isinstance(value, list) else value[places]
+        return replace(self, **taken)
+
+
+@dataclass(frozen=True)
+class LabelledRows(LoggedRows):
+    """Answered rows with the value that turned out to be true, as text."""
+
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class Served:
+    """How one version did: ``rows`` it was asked for, ``failed`` among them, ``seconds`` float64 of those it answered."""
+
+    rows: int
+    failed: int
+    seconds: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What some predictions of one version add to its live profile.
+
+    ``counts`` is int64 in the order of the profile ``profile_digest``; ``bucket`` is the start of its minute in epoch seconds.
+    """
+
+    model: str
+    version: int
+    profile_digest: str
+    bucket: float
+    counts: NDArray[np.int64]
+    rows: int
+
+
+# writing
+
+
+def insert_predictions(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert ``rows``, which have all columns of the table; one whose id is there already is skipped."""
+    if not rows:
+        return
+    _insert_many(conn, predictions, tuple(predictions.c.keys()), rows)
+    for model in {row["model"] for row in rows}:
+        rejoin(conn, model, [row for row in rows if row["model"] == model])
+
+
+def insert_labels(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert ``rows``, which have all columns up to ``received_at``; one whose id is there already is skipped."""
+    if rows:
+        _insert_many(conn, labels, _LABEL_COLUMNS, rows)
+
+
+def offset(conn: Connection, segment: str) -> int:
+    """Return how many bytes of ``segment`` were shipped; 0 if it is not known."""
+    return conn.execute(select(segments.c.offset).where(segments.c.segment == segment)).scalar() or 0
+
+
+def advance_segment(conn: Connection, segment: str, offset: int, *, sealed: bool, at: float) -> None:
+    """Record that ``segment`` was shipped up to ``offset``; ``sealed`` says that nothing will follow."""
+    values = {"offset": offset, "sealed": sealed, "at": at}
+    if not conn.execute(update(segments).where(segments.c.segment == segment).values(values)).rowcount:
+        conn.execute(insert(segments).values(segment=segment, **values))
+
+
+def add_part(conn: Connection, segment: str, offset: int, part: Part) -> None:
+    """Insert ``part``, counted from the bytes of ``segment`` that begin at ``offset``."""
+    conn.execute(
+        insert(profile_parts).values(
+            segment=segment,
+            offset=offset,
+            model=part.model,
+            version=part.version,
+            profile_digest=part.profile_digest,
+            bucket=part.bucket,
+            counts=zlib.compress(np.asarray(part.counts, dtype="<i8").tobytes(), 1),
+            rows=part.rows,
+        )
+    )
+
+
+def _insert_many(conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Hand the rows to the driver as they are: Core would spend more time on each row than SQLite does."""
+    statement, order = _statement(conn.dialect, table, columns)
+    if order is not None:
+        conn.exec_driver_sql(statement, list(map(itemgetter(*order), rows)))
+    else:
+        conn.exec_driver_sql(statement, [{name: row[name] for name in columns} for row in rows])
+
+
+@cache
+def _statement(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tuple[str, list[str] | None]:
+    """Return the compiled insert, and the order of its parameters where they have no names."""
+    whole = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+    compiled = whole.on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(columns))
+    return str(compiled), compiled.positiontup
+
+
+# reading
+
+
+def labelled(  # noqa: PLR0913 - a window, the shape of its rows and what a missing label means, all by name
+    conn: Connection,
+    model: str,
+    *,
+    since: float,
+    until: float,
+    n_features: int,
+    n_scores: int,
+    missing: Missing = "exclude",
+    negative: str | None = None,
+    limit: int | None = None,
+) -> LabelledRows:
+    """Return the answered rows predicted in (``since``, ``until``] with their labels, ordered by time and id.
+
+    The label with the last event time wins. A row without one is left out, or counts as ``negative`` where ``missing`` says
+    so. Rows of another shape (of a version with other features) are left out. Of more than ``limit`` rows the newest are kept.
+    """
+    counted: Missing = "exclude" if negative is None else missing
+    value = select(labels.c.value).where(labels.c.joined_id == predictions.c.prediction_id)
+    value = value.order_by(labels.c.event_at.desc(), labels.c.received_at.desc(), labels.c.label_id.desc()).limit(1)
+    label = func.coalesce(value.scalar_subquery(), literal(negative)).label("label")
+    shape = and_(func.length(predictions.c.row) == 4 * n_features, func.length(predictions.c.scores) == 4 * n_scores)
+    found = _newest(conn, _rows(label).where(_answered(model, since, until, counted), shape), limit)
+    return LabelledRows(**_columns(found, n_features, n_scores), labels=[row.label for row in found])
+
+
+def count_labelled(conn: Connection, model: str, *, since: float, until: float, missing: Missing = "exclude") -> int:
+    """Return how many answered rows predicted in (``since``, ``until``] have a label, or count as having one."""
+    return conn.execute(select(func.count()).select_from(predictions).where(_answered(model, since, until, missing))).scalar_one()
+
+
+def recent_rows(conn: Connection, model: str, *, version: int, since: float, until: float, limit: int | None = None) -> LoggedRows:
+    """Return the rows that ``version`` answered in (``since``, ``until``], labelled or not; of more than ``limit`` the newest."""
+    asked = _rows().where(_answered(model, since, until, "negative"), predictions.c.version == version)
+    found = _newest(conn, asked, limit)
+    widths = (len(found[0].row) // 4, len(found[0].scores) // 4) if found else (0, 0)
+    return LoggedRows(**_columns(found, *widths))
+
+
+def canary_counts(conn: Connection, model: str, *, since: float) -> Mapping[int, Served]:
+    """Return how each version did on the traffic routed to it after ``since``; a version without traffic has 0 rows.
+
+    Answers in place of a version that failed are not counted: they are no sample of traffic.
+    """
+    chosen = select(predictions.c.version, predictions.c.status, predictions.c.seconds)
+    chosen = chosen.where(predictions.c.model == model, predictions.c.at > since, predictions.c.fallback == false())
+    seconds: defaultdict[int, list[float]] = defaultdict(list)
+    failed: defaultdict[int, int] = defaultdict(int)
+    for version, status, took in conn.execute(chosen):
+        if status == "ok":
+            seconds[version].append(took)
+        else:
+            failed[version] += 1
+    served = {
+        version: Served(len(seconds[version]) + failed[version], failed[version], np.array(seconds[version]))
+        for version in [*seconds, *(version for version in failed if version not in seconds)]
+    }
+    return defaultdict(lambda: Served(0, 0, np.zeros(0)), served)
+
+
+def totals(conn: Connection, model: str) -> dict[str, int]:
+    """Return how many ``rows`` and ``labels`` of ``model`` there are, how many rows ``failed`` and how many labels are ``orphans``."""
+    of_model, labels_of_model = predictions.c.model == model, labels.c.model == model
+    asked = {
+        "rows": select(func.count()).select_from(predictions).where(of_model),
+        "failed": select(func.count()).select_from(predictions).where(of_model, predictions.c.status == "failed"),
+        "labels": select(func.count()).select_from(labels).where(labels_of_model),
+        "orphans": select(func.count()).select_from(labels).where(labels_of_model, labels.c.joined_id.is_(None)),
+    }
+    return {name: conn.execute(statement).scalar_one() for name, statement in asked.items()}
+
+
+def counts(conn: Connection, model: str, version: int, profile_digest: str, *, since: float, until: float) -> NDArray[np.int64] | None:
+    """Return the sum of the parts whose bucket starts in [``since``, ``until``); None if there are none."""
+    each = profile_parts.c
+    of_profile = (each.model == model, each.version == version, each.profile_digest == profile_digest)
+    found = conn.execute(select(each.counts).where(*of_profile, each.bucket >= since, each.bucket < until)).scalars()
+    parts = [np.frombuffer(zlib.decompress(part), dtype="<i8") for part in found]
+    return np.sum(parts, axis=0, dtype=np.int64) if parts else None
+
+
+def _answered(model: str, since: float, until: float, missing: Missing) -> ColumnElement[bool]:
+    window = and_(predictions.c.model == model, predictions.c.at > since, predictions.c.at <= until, predictions.c.status == "ok")
+    known = exists().where(labels.c.joined_id == predictions.c.prediction_id)
+    return and_(window, known) if missing == "exclude" else window
+
+
+def _rows(*more: ColumnElement[Any]) -> Select[Any]:
+    each = predictions.c
+    return select(each.prediction_id, each.at, each.version, each.role, each.entity, each.row, each.scores, *more)
+
+
+def _newest(conn: Connection, statement: Select[Any], limit: int | None) -> Sequence[Any]:
+    newest_first = statement.order_by(predictions.c.at.desc(), predictions.c.prediction_id.desc()).limit(limit)
+    return conn.execute(newest_first).all()[::-1]
+
+
+def _columns(found: Sequence[Any], n_features: int, n_scores: int) -> dict[str, Any]:
+    return {
+        "ids": [row.prediction_id for row in found],
+        "at": np.array([row.at for row in found], dtype=np.float64),
+        "version": np.array([row.version for row in found], dtype=np.int64),
+        "role": [row.role for row in found],
+        "entity": [row.entity for row in found],
+        "matrix": np.frombuffer(bytearray().join(row.row for row in found), dtype="<f4").reshape(len(found), n_features),
+        "scores": np.frombuffer(bytearray().join(row.scores for row in found), dtype="<f4").reshape(len(found), n_scores),
+    }
