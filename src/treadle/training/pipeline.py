@@ -1,0 +1,54 @@
+"""The scikit-learn pipeline over the float32 matrix: what the contract says about preparation, then the project's estimator.
+
+Everything that it does to a row is also in the exported graph, so it uses only steps whose conversion is exact. The
+estimator sees no missing value: what a learner itself would do with one does not survive the export. It sees the numbers
+and booleans first, then the categories.
+"""
+
+from typing import Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from treadle.spec import CategoryFeature, Interface
+
+UNSEEN = -1.0
+"""The code of a category outside the contract's list; a missing category is treated as one."""
+
+ESTIMATOR_STEP = "estimator"
+
+
+def build_pipeline(interface: Interface, estimator: Any) -> Pipeline:
+    """Return the unfitted pipeline; its input is the matrix float32 [n, f] in the order of the interface's features."""
+    categories = [index for index, feature in enumerate(interface.features) if isinstance(feature, CategoryFeature)]
+    numbers = [index for index in range(len(interface.features)) if index not in categories]
+    branches = []
+    if numbers:
+        branches.append(("numbers", _numbers(interface), numbers))
+    if categories:
+        branches.append(("categories", _categories(interface), categories))
+    return Pipeline([("prepare", ColumnTransformer(branches)), (ESTIMATOR_STEP, estimator)])
+
+
+def _numbers(interface: Interface) -> Pipeline:
+    how = interface.preprocessing.impute
+    strategy = "constant" if how == "zero" else how
+    # A column without any value in the training rows stays, as zeros: the graph's columns never depend on the data.
+    steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy=strategy, fill_value=0.0, keep_empty_features=True))]
+    if interface.preprocessing.scale:
+        steps.append(("scale", StandardScaler()))
+    return Pipeline(steps)
+
+
+def _categories(interface: Interface) -> Pipeline:
+    steps: list[tuple[str, Any]] = [("missing", SimpleImputer(strategy="constant", fill_value=UNSEEN, keep_empty_features=True))]
+    if interface.preprocessing.categories == "onehot":
+        codes = [
+            [float(code) for code in range(len(feature.categories))]
+            for feature in interface.features
+            if isinstance(feature, CategoryFeature)
+        ]
+        steps.append(("onehot", OneHotEncoder(categories=codes, handle_unknown="ignore", sparse_output=False, dtype="float32")))
+    return Pipeline(steps)
