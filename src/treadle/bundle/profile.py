@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -150,7 +151,7 @@ class Profile:
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     layout: Layout
-    counts: list[int]
+    counts: list[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]]
 
 
 def parse(content: bytes) -> Profile:
