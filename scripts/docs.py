@@ -1,0 +1,198 @@
+"""Write the pages that follow from the code: settings, contract, commands, and the JSON Schema of a model.yaml.
+
+With --check nothing is written; a page that is not up to date is named and the exit code is 1.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.testing import CliRunner
+
+from treadle import spec
+from treadle.cli.main import app
+from treadle.settings import Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+GENERATED = "<!-- Written by scripts/docs.py from the code: change the code, then run `make docs`. -->\n\n"
+
+SETTINGS = """# Settings
+
+A setting stands in `treadle.toml`, or in an environment variable, which wins. An empty value counts as not given; an unknown name is an
+error. `TREADLE_WORKSPACE` names the folder of the workspace itself; without it, it is the nearest folder with a `treadle.toml`, from the
+current one upwards.
+
+| in treadle.toml | variable | type | default | meaning |
+|---|---|---|---|---|
+"""
+
+CONTRACT = """# The contract: model.yaml
+
+`projects/<name>/model.yaml` describes a model once; everything else is derived from it. It has two halves. The *interface* is sealed
+into each version: to change it is to train a new one. The *policy* is read from the workspace each time it is needed, so that it can
+change without a new model; its digest stands in every verdict.
+
+An unknown key is an error. A duration is a number with a unit, `ms`, `s`, `m`, `h` or `d`, such as `30d`, or a plain number of seconds.
+YAML takes `Yes`, `No`, `On` and `Off` for booleans: put such classes and categories in quotes.
+
+The first line of a `model.yaml` can name the [JSON Schema](../schema/model.schema.json), so that editors complete and check it:
+
+```yaml
+# yaml-language-server: $schema=../../docs/schema/model.schema.json
+```
+
+With the setting `overlay = "demo"`, the file `policy.demo.yaml` beside `model.yaml`, where there is one, is laid over the policy half.
+
+"""
+
+COMMANDS = """# Commands
+
+A failure that a person can act on is printed as a sentence with what to do next, and the exit code is 1.
+
+"""
+
+
+def settings_page() -> str:
+    """Return a row per setting."""
+    properties = Settings.model_json_schema()["properties"]
+    rows = [
+        f"| `{name}` | `TREADLE_{name.upper()}` | {_type(entry)} | {_default(entry)} | {entry['description']} |"
+        for name, entry in properties.items()
+    ]
+    return SETTINGS + "\n".join(rows) + "\n"
+
+
+def contract_page() -> str:
+    """Return a table per part of the contract, from the whole to its parts."""
+    schema = spec.contract_schema()
+    parts = {"Contract": schema, **schema["$defs"]}
+    titles = dict(_titles("Contract", "model.yaml", parts))
+    for part in parts.values():
+        # A key whose meaning is word for word that of the part below it is said once in the schema.
+        for entry in part["properties"].values():
+            if "$ref" in entry:
+                entry.setdefault("description", parts[_references(entry)[0]]["description"])
+    return CONTRACT + "\n".join(_part(parts[name], title, titles) for name, title in titles.items())
+
+
+def commands_page() -> str:
+    """Return the help of every command."""
+    runner = CliRunner()
+    names = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    pages = [f"## treadle {name}\n\n```\n{_help(runner, name)}\n```\n" for name in names]
+    return COMMANDS + f"```\n{_help(runner)}\n```\n\n" + "\n".join(pages)
+
+
+def pages() -> dict[Path, str]:
+    """Return the content of every generated file."""
+    return {
+        DOCS / "reference" / "settings.md": GENERATED + settings_page(),
+        DOCS / "reference" / "contract.md": GENERATED + contract_page(),
+        DOCS / "reference" / "commands.md": GENERATED + commands_page(),
+        DOCS / "schema" / "model.schema.json": json.dumps(spec.contract_schema(), indent=2) + "\n",
+    }
+
+
+def _help(runner: CliRunner, *command: str) -> str:
+    done = runner.invoke(app, [*command, "--help"], prog_name="treadle", terminal_width=110, catch_exceptions=False)
+    return "\n".join(line.rstrip() for line in done.output.strip().splitlines())
+
+
+def _titles(name: str, title: str, parts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every part below ``name`` with the path of keys that leads there."""
+    yield name, title
+    for key, entry in parts[name]["properties"].items():
+        many = "[]" if entry.get("type") == "array" else ""
+        for part in _references(entry):
+            kinds = [str(only) for field in parts[part]["properties"].values() for only in _constants(field)]
+            kind = f" ({' or '.join(kinds)})" if many and kinds else ""
+            yield from _titles(part, f"{'' if title == 'model.yaml' else title + '.'}{key}{many}{kind}", parts)
+
+
+def _references(entry: dict[str, Any]) -> list[str]:
+    inner = entry.get("items", entry)
+    found = [*inner.get("oneOf", []), *inner.get("allOf", []), inner]
+    return [option["$ref"].rsplit("/", 1)[1] for option in found if "$ref" in option]
+
+
+def _constants(entry: dict[str, Any]) -> list[str]:
+    """Return the values that tell one variant from another: those of ``kind`` and ``type`` alone have no default."""
+    return [entry["const"]] if "const" in entry else entry.get("enum", []) if "default" not in entry else []
+
+
+def _part(schema: dict[str, Any], title: str, titles: dict[str, str]) -> str:
+    required = schema.get("required", [])
+    lines = [
+        f"## {title}",
+        "",
+        " ".join(schema.get("description", "").split()),
+        "",
+        "| key | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for key, entry in schema["properties"].items():
+        below = ", ".join(f"[{titles[part]}](#{_anchor(titles[part])})" for part in _references(entry))
+        default = "required" if key in required else "" if below else _default(entry)
+        lines.append(f"| `{key}` | {below or _type(entry)} | {default} | {entry.get('description', '')} |")
+    return "\n".join(lines).replace("``", "`") + "\n"
+
+
+def _anchor(title: str) -> str:
+    return "".join(character for character in title.lower().replace(" ", "-") if character.isalnum() or character in "-_")
+
+
+def _type(entry: dict[str, Any]) -> str:
+    if "const" in entry:
+        return f"`{entry['const']}`"
+    if "enum" in entry:
+        return " or ".join(f"`{value}`" for value in entry["enum"])
+    if "anyOf" in entry:
+        options = [_type(option) for option in entry["anyOf"] if option.get("type") != "null"]
+        return "duration" if options == ["text", "number"] else " or ".join(options)
+    if entry["type"] == "array":
+        return f"list of {_type(entry['items'])}"
+    if entry["type"] == "object":
+        return f"mapping to {_type(entry['additionalProperties'])}"
+    name = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}[entry["type"]]
+    if entry.get("format") == "path":
+        name = "folder"
+    low = next((f"{word} {entry[key]:g}" for key, word in (("minimum", "at least"), ("exclusiveMinimum", "above")) if key in entry), "")
+    high = next((f"{word} {entry[key]:g}" for key, word in (("maximum", "at most"), ("exclusiveMaximum", "below")) if key in entry), "")
+    return ", ".join(part for part in (name, low, high) if part)
+
+
+def _default(entry: dict[str, Any]) -> str:
+    default = entry.get("default")
+    if default in (None, "", [], {}):
+        return "empty"
+    if _type(entry) == "duration":
+        return f"`{_duration(float(default))}`"
+    return f"`{json.dumps(default)}`" if not isinstance(default, str) else f"`{default}`"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    check = sys.argv[1:] == ["--check"]
+    stale = [path for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if check:
+            print(f"{path.relative_to(DOCS.parent)} is not up to date: run 'make docs'")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(pages()[path], encoding="utf-8")
+            print(f"{path.relative_to(DOCS.parent)} written")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
