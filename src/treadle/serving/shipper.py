@@ -1,0 +1,241 @@
+"""The one process per host that carries the spool into the store: ``python -m treadle.serving.shipper``.
+
+The records of a bite and the new (segment, offset) are written in one transaction, so that each record arrives exactly
+once, whenever this process or the store dies. What cannot be read or stored is kept in ``quarantine/`` beside the
+segments, with an event; nothing is thrown away and nothing holds up what follows it.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from treadle.bundle.place import BundlePlace
+from treadle.errors import StoreUnavailable
+from treadle.serving.counting import ProfileCounter
+from treadle.serving.spool import EventRecord, Frames, LabelRecord, PredictionRecord, Record, read_frames, salt_of, segments, writer_gone
+from treadle.settings import Workspace
+from treadle.state import events, log
+from treadle.state.log import Part
+from treadle.state.store import Store
+
+BITE = 500
+"""Records of one transaction: small, because the shipper shares a core with a worker."""
+
+CHUNK = 1 << 18
+"""Bytes read at first for a bite."""
+
+NICENESS = 10
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries while the store is away."""
+
+ACTOR = "worker"
+
+Clock = Callable[[], float]
+Wait = Callable[[float], bool]
+"""Waits up to so many seconds; True means: stop."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bite:
+    """What one transaction ships: the records between two offsets of a segment. ``sealed``: nothing comes after them."""
+
+    segment: str
+    start: int
+    stop: int
+    records: Sequence[Record]
+    sealed: bool
+
+
+class Shipper:
+    """Empties the spool into the store. There must be one per spool; ``run`` sees to that."""
+
+    def __init__(self, store: Store, spool: Path, bundles: BundlePlace, *, bucket_seconds: float, clock: Clock = time.time) -> None:
+        self._store = store
+        self._spool = spool
+        self._counter = ProfileCounter(bundles, bucket_seconds=bucket_seconds)
+        self._clock = clock
+        self._offsets: dict[str, int] = {}
+
+    def step(self) -> int:
+        """Ship one bite of every segment; return how many records that were.
+
+        Raises:
+            StoreUnavailable: the store is away; what was not shipped stays in the spool.
+        """
+        return sum(self._ship(path) for path in segments(self._spool))
+
+    def _ship(self, path: Path) -> int:
+        bite = self._next_bite(path)
+        if bite is None:
+            return 0
+        try:
+            self._commit(bite, _insert)
+        except StoreUnavailable:
+            # The answer to a commit may be lost: the offset in the store says how it ended.
+            self._offsets.pop(bite.segment, None)
+            raise
+        except (DBAPIError, ValueError) as error:
+            logger.warning("The store refuses something in %s; it is shipped record by record. %s", path.name, error)
+            self._keep(path)
+            self._commit(bite, _insert_one_by_one)
+        self._offsets[bite.segment] = bite.stop
+        if bite.sealed:
+            path.unlink()
+            del self._offsets[bite.segment]
+        return len(bite.records)
+
+    def _next_bite(self, path: Path) -> Bite | None:
+        """Return the next records of a segment, or None while there are none; keep a segment that is damaged."""
+        start = self._offset(path.stem)
+        with path.open("rb") as file:
+            # Asked before reading: what is written after a "no" is read the next time.
+            gone = writer_gone(file.fileno())
+            frames, tail = _read(file.fileno(), start, salt_of(path), gone=gone)
+        sealed = gone and tail is not None
+        if not frames.consumed and not sealed:
+            return None
+        troubles = _troubles(frames, tail or 0) if sealed else _troubles(frames, 0)
+        if troubles:
+            self._keep(path)
+        told = [EventRecord(kind, None, {"segment": path.stem, "start": start, **data}, self._clock()) for kind, data in troubles]
+        return Bite(path.stem, start, start + frames.consumed, [*frames.records, *told], sealed)
+
+    def _offset(self, segment: str) -> int:
+        if segment not in self._offsets:
+            with self._store.read() as conn:
+                self._offsets[segment] = log.offset(conn, segment)
+        return self._offsets[segment]
+
+    def _keep(self, path: Path) -> None:
+        """Give the segment a second name in ``quarantine/``, under which it stays when the shipper removes the first."""
+        folder = path.parent / "quarantine"
+        folder.mkdir(exist_ok=True)
+        if not (folder / path.name).exists():
+            (folder / path.name).hardlink_to(path)
+
+    def _commit(self, bite: Bite, insert: "Insert") -> None:
+        with self._store.write() as conn:
+            taken = insert(conn, bite)
+            for part in self._counter.parts(taken):
+                if isinstance(part, Part):
+                    log.add_part(conn, bite.segment, bite.start, part)
+                else:
+                    _append_event(conn, part)
+            log.advance_segment(conn, bite.segment, bite.stop, sealed=bite.sealed, at=self._clock())
+
+
+Insert = Callable[[Connection, Bite], Sequence[PredictionRecord]]
+"""Puts the records of a bite into the store and returns the predictions that it took."""
+
+
+def _insert(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
+    predictions = [record for record in bite.records if isinstance(record, PredictionRecord)]
+    labels = [record for record in bite.records if isinstance(record, LabelRecord)]
+    if predictions:
+        log.insert_predictions(conn, [msgspec.structs.asdict(record) for record in predictions])
+    if labels:
+        log.insert_labels(conn, [msgspec.structs.asdict(record) for record in labels])
+    for record in bite.records:
+        if isinstance(record, EventRecord):
+            _append_event(conn, record)
+    return predictions
+
+
+def _insert_one_by_one(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
+    """Insert what the store takes; of the rest only an event tells, and the segment is kept."""
+    taken: list[PredictionRecord] = []
+    for number, record in enumerate(bite.records):
+        try:
+            with conn.begin_nested():
+                taken += _insert(conn, replace(bite, records=[record]))
+        except (DBAPIError, ValueError) as error:
+            told = {"segment": bite.segment, "start": bite.start, "number": number, "error": type(error).__name__}
+            _append_event(conn, EventRecord("log.refused", None, told, getattr(record, "at", 0.0)))
+    return taken
+
+
+def _append_event(conn: Connection, record: EventRecord) -> None:
+    events.append(conn, record.kind, at=record.at, model=record.model, actor=ACTOR, data=record.data)
+
+
+def _read(fd: int, start: int, salt: int, *, gone: bool) -> tuple[Frames, int | None]:
+    """Read one bite at ``start``. With it comes how many torn bytes follow it, where nothing else does."""
+    size = CHUNK
+    while True:
+        data = os.pread(fd, size, start)
+        at_end = len(data) < size
+        frames = read_frames(data, salt, final=gone and at_end, limit=BITE)
+        if frames.consumed or at_end:
+            rest = len(data) - frames.consumed
+            return frames, rest if at_end and (frames.torn or not rest) else None
+        # One frame is larger than what was read.
+        size *= 4
+
+
+def _troubles(frames: Frames, tail: int) -> list[tuple[str, dict[str, Any]]]:
+    """Name what could not be read; offsets are relative to the start of the bite."""
+    stretches = [*frames.damaged, *([(frames.consumed, frames.consumed + tail)] if tail else [])]
+    damaged: list[tuple[str, dict[str, Any]]] = [("log.damaged", {"from": begin, "to": end}) for begin, end in stretches]
+    return [*damaged, *([("log.unknown", {"records": len(frames.unknown)})] if frames.unknown else [])]
+
+
+def run(workspace: Workspace, wait: Wait) -> None:
+    """Ship until ``wait`` says to stop. While another shipper has the spool, or the store is away, try again."""
+    workspace.spool_dir.mkdir(parents=True, exist_ok=True)
+    with (workspace.spool_dir / "shipper.lock").open("wb") as lock:
+        while not _locked(lock.fileno()):
+            if wait(workspace.settings.poll_seconds):
+                return
+        _ship_until_told(workspace, wait)
+
+
+def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
+    poll = workspace.settings.poll_seconds
+    store = Store(workspace.store_url)
+    shipper = Shipper(store, workspace.spool_dir, BundlePlace(workspace.bundle_dir), bucket_seconds=workspace.settings.profile_seconds)
+    ready = False
+    pause = 0.0
+    while not wait(pause):
+        try:
+            if not ready:
+                store.create()
+                ready = True
+            pause = 0.0 if shipper.step() else poll
+        except StoreUnavailable as error:
+            pause = min(max(2 * pause, poll), LONGEST_PAUSE)
+            logger.warning("%s Nothing is lost; the next try is in %.1f s.", error.what, pause)
+    store.close()
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Run as a process until SIGTERM or SIGINT; what is being shipped then is finished."""
+    ends = (signal.SIGTERM, signal.SIGINT)
+    # Blocked and asked for between two bites, so that a signal never falls into the middle of one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    os.nice(NICENESS)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper %(levelname)s %(message)s")
+    run(Workspace.find(), lambda seconds: signal.sigtimedwait(ends, seconds) is not None)
+
+
+if __name__ == "__main__":
+    main()
