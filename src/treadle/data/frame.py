@@ -35,7 +35,7 @@ def target(interface: Interface, frame: DataFrame) -> NDArray[np.int64] | NDArra
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         _require(interface, column, np.isfinite(values))
         return values
-    codes = pd.Categorical(column, categories=list(interface.target.classes)).codes.astype(np.int64)
+    codes = pd.Index(interface.target.classes).get_indexer(pd.Index(column)).astype(np.int64)
     _require(interface, column, codes >= 0)
     return codes
 
@@ -57,18 +57,19 @@ def frame_from_log(interface: Interface, rows: LabelledRows) -> DataFrame:
 
 def _encoded(feature: Feature, column: "Series[Any]") -> NDArray[np.float32]:
     if isinstance(feature, CategoryFeature):
-        codes = pd.Categorical(column, categories=list(feature.categories)).codes.astype(np.float32)
-        return np.where(column.isna().to_numpy(), np.float32(np.nan), codes)
+        codes = pd.Index(feature.categories).get_indexer(pd.Index(column)).astype(np.float32)
+        codes[column.isna().to_numpy()] = np.nan
+        return codes
     if isinstance(feature, BooleanFeature):
-        return column.astype("boolean").to_numpy(dtype=np.float32, na_value=np.nan)
+        return np.asarray(column.astype("boolean").to_numpy(dtype=np.float32, na_value=np.nan), dtype=np.float32)
     return column.to_numpy(dtype=np.float32, na_value=np.nan)
 
 
 def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:
     missing = np.isnan(values)
     if isinstance(feature, CategoryFeature):
-        codes = np.where(missing, -1, values).astype(np.int64)
-        return pd.array(pd.Categorical.from_codes(codes, categories=list(feature.categories)).astype("object"), dtype="str")
+        names = np.array([*feature.categories, None], dtype=object)  # -1 takes the last one
+        return pd.array(names[np.where(missing, -1, values).astype(np.int64)], dtype="str")
     if isinstance(feature, BooleanFeature):
         return pd.arrays.BooleanArray(np.where(missing, 0, values).astype(bool), missing) if missing.any() else values.astype(bool)
     return values.astype(np.float64)

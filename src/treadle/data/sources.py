@@ -60,7 +60,8 @@ def fetch(project: Project, workspace: Workspace, *, seed: int, timeout: float =
 def rows_digest(frame: DataFrame) -> str:
     """Return the SHA-256 (hex) over the sorted canonical rows.
 
-    Line ends, the order of rows and columns, and whether a whole number is kept as 3 or 3.0 do not change it.
+    Line ends, the order of rows and columns, whether a whole number is kept as 3 or 3.0, and the last bit of a float (in which
+    parsers differ) do not change it.
     """
     names = sorted(frame.columns)
     columns = [_canonical(frame[name]) for name in names]
@@ -154,11 +155,11 @@ def _download(url: str, path: Path, timeout: float) -> None:
         raise _Miss(message) from error
 
 
-def _canonical(column: "Series[Any]") -> list[str | bool | None]:
-    """Return the values as JSON can tell them apart: text, true, false, null, and numbers as the text of a float."""
+def _canonical(column: "Series[Any]") -> list[str | bool | float | None]:
+    """Return the values as JSON can tell them apart: text, true, false, null, and numbers as floats of 15 digits."""
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         return [_canonical_value(value) for value in column]
-    return [None if math.isnan(value) else repr(value) for value in column.to_numpy(dtype=float, na_value=math.nan).tolist()]
+    return [None if math.isnan(value) else float(f"{value:.15g}") for value in column.to_numpy(dtype=float, na_value=math.nan).tolist()]
 
 
 def _canonical_value(value: object) -> str | bool | None:

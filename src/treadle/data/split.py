@@ -103,9 +103,7 @@ def _by_time(interface: Interface, frame: DataFrame) -> Split:
     cut = _moved_back(moments, round(count * (1 - interface.split.holdout)))
     edges = [_moved_back(moments, round(cut * step / (folds + 1))) for step in range(1, folds + 1)] + [cut]
     if cut in (0, count) or edges[0] == 0 or len(set(edges)) != folds + 1:
-        raise SplitImpossible(
-            "time", folds, f"{count} rows at {len(set(moments))} different times of {interface.time} do not part so often"
-        )
+        raise SplitImpossible("time", folds, f"{count} rows stand at only {len(set(moments))} different times")
     pairs = tuple((order[:start], order[start:end]) for start, end in pairwise(edges))
     return Split(order[:cut], order[cut:], pairs)
 

@@ -11,6 +11,7 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 from pandas import DataFrame, Series
 
+from treadle.engine.columns import FLOAT32_MAX
 from treadle.errors import DataInvalid
 from treadle.spec import FLOAT32_WHOLE, BooleanFeature, CategoryFeature, Contract, Feature, Interface, NumberFeature
 
@@ -107,7 +108,7 @@ def _among(name: str, allowed: Sequence[str]) -> pa.Check:
 
 
 def _finite() -> pa.Check:
-    return pa.Check(lambda column: np.isfinite(_numbers(column)), name="type", error="not finite numbers")
+    return pa.Check(lambda column: _numbers(column).abs() <= FLOAT32_MAX, name="type", error="not finite float32 numbers")
 
 
 def _each(name: str, phrase: str, holds: Callable[[Numbers], NDArray[np.bool_]]) -> pa.Check:
@@ -141,15 +142,16 @@ def _by_pandera(schema: pa.DataFrameSchema, frame: DataFrame) -> list[Problem]:
         absent = cases["check"] == "column_in_dataframe"
         problems = [Problem("present", name, (), 0, f"{name}: there is no such column") for name in cases.loc[absent, "failure_case"]]
         names = {(column.name, made.error): str(made.name) for column in schema.columns.values() for made in column.checks}
-        for (column, phrase), group in cases[~absent].groupby(["column", "check"], sort=False):
-            problems.append(_problem(frame, names.get((column, phrase), MISSING), column, phrase, group["index"].astype(int)))
+        for (name, phrase), group in cases[~absent].groupby(["column", "check"], sort=False):
+            check_name = names.get((name, phrase), MISSING)
+            problems.append(_problem(frame, check_name, str(name), str(phrase), group["index"].astype(int)))
         return problems
     return []
 
 
 def _problem(frame: DataFrame, check_name: str, column: str, phrase: str, index: "Series[int]") -> Problem:
     rows = tuple(sorted(index)[:SAMPLE])
-    what = "missing" if check_name == MISSING else f"{phrase}, such as {frame[column].iloc[rows[0]]!r}"
+    what = "missing" if check_name == MISSING else f"{phrase}, such as {_shown(frame[column].iloc[rows[0]])}"
     return Problem(
         check_name, column, rows, len(index), f"{column}: {len(index)} of {len(frame)} values are {what} ({_rows(rows, len(index))})"
     )
@@ -159,11 +161,8 @@ def _about_target(interface: Interface, frame: DataFrame) -> list[Problem]:
     """Check what one row alone cannot show: that there is something to tell apart."""
     name, values = interface.target.name, frame[interface.target.name]
     if interface.task == "regression":
-        return (
-            [Problem("constant", name, (), len(frame), f"{name}: every row has the value {values.iloc[0]!r}")]
-            if values.nunique() == 1
-            else []
-        )
+        constant = bool((values == values.iloc[0]).all())
+        return [Problem("constant", name, (), len(frame), f"{name}: every row has the value {_shown(values.iloc[0])}")] if constant else []
     absent = [label for label in interface.target.classes if not (values == label).any()]
     return [Problem("classes", name, (), 0, f"{name}: no row has the class {label}") for label in absent]
 
@@ -179,6 +178,10 @@ def _rows_warning(check_name: str, column: str, phrase: str, flags: "Series[bool
     found = np.flatnonzero(flags.to_numpy())
     rows = tuple(int(row) for row in found[:SAMPLE])
     return Problem(check_name, column, rows, len(found), f"{len(found)} of {len(flags)} {phrase} ({_rows(rows, len(found))})")
+
+
+def _shown(value: object) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _rows(rows: tuple[int, ...], count: int) -> str:
