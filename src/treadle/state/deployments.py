@@ -108,6 +108,17 @@ def champion_since(conn: Connection, model: str) -> float:
     return since
 
 
+def champion_since(conn: Connection, model: str) -> float:
+    """Return when (epoch seconds) the present champion took its role; minus infinity if there is none."""
+    since, digest = -math.inf, None
+    for item in reversed(history(conn, model)):
+        champion = item.champion.digest if item.champion else None
+        if champion is None or champion != (digest or champion):
+            break
+        since, digest = item.at, champion
+    return since
+
+
 def insert(  # noqa: PLR0913 - the columns of the row, all by name
     conn: Connection,
     model: str,

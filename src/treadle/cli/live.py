@@ -1,0 +1,98 @@
+"""Commands around the running service: serve, loop, predict, label, simulate, demo."""
+
+from typing import Annotated
+
+import typer
+
+from treadle.cli.options import Json, ModelName, RowFile, Seed, Url
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (serve, loop, predict, label, simulate, demo):
+        app.command()(command)
+
+
+def serve(
+    port: Annotated[int | None, typer.Option("--port", help="Port; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Serving processes.")] = None,
+) -> None:
+    """Serve every deployed model until Ctrl-C."""
+    from treadle.console import out
+    from treadle.serving.supervisor import serve as run
+
+    workspace = out.workspace(port=port, workers=workers)
+    run(workspace, tell=out.say)
+
+
+def loop(
+    once: Annotated[bool, typer.Option("--once", help="One round, then stop.")] = False,
+) -> None:
+    """Run the controller: watch the models, retrain, judge, roll out, until Ctrl-C."""
+    from treadle.console import out
+    from treadle.loop import run_controller
+
+    with out.opened() as (workspace, store):
+        run_controller(workspace, store, once=once, tell=out.say)
+
+
+def predict(model: ModelName, rows: RowFile = None, url: Url = None, json: Json = False) -> None:
+    """Ask the running service for a prediction; without a file, for the contract's example row."""
+    from treadle.console import client, out
+
+    workspace = out.workspace()
+    answers = client.predict(url or client.address(workspace), out.project(workspace, model), rows)
+    out.answer(answers, json=json, text=client.answer_lines(answers))
+
+
+def label(
+    model: ModelName,
+    value: Annotated[str, typer.Argument(help="The true value: a class, or a number.")],
+    prediction: Annotated[str | None, typer.Option("--prediction", help="Id of the prediction that it belongs to.")] = None,
+    request: Annotated[str | None, typer.Option("--request", help="Your own request id.")] = None,
+    entity: Annotated[str | None, typer.Option("--entity", help="Whom it is about.")] = None,
+    url: Url = None,
+) -> None:
+    """Tell the running service the true value of a prediction."""
+    from treadle.console import client, out
+
+    workspace = out.workspace()
+    out.project(workspace, model)
+    client.label(url or client.address(workspace), model, {"prediction_id": prediction, "request_id": request, "entity": entity, "value": value})
+    out.say(f"The label {value} is taken.")
+
+
+def simulate(
+    model: ModelName,
+    seconds: Annotated[float, typer.Option("--seconds", help="How long.", min=0, max=3600)] = 10,
+    rate: Annotated[float, typer.Option("--rate", help="Rows per second.", min=0.1, max=1000)] = 50,
+    delay: Annotated[float, typer.Option("--delay", help="Seconds until the true label of a row is told.", min=0)] = 2,
+    shifted: Annotated[bool, typer.Option("--shifted", help="From the world after it has changed.")] = False,
+    seed: Seed = 1,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Send a bounded stream of simulated traffic, with late labels, to the running service."""
+    from treadle.console import client, out
+    from treadle.simulation.traffic import Pace
+
+    workspace = out.workspace()
+    pace = Pace(rate=rate, delay=delay)
+    tally = client.simulate(workspace, out.project(workspace, model), pace, url=url or client.address(workspace), seconds=seconds, shifted=shifted, seed=seed)
+    text = f"{tally.rows} rows in {tally.requests} requests, {tally.failed} failed, {tally.labels} labels told."
+    out.answer({"rows": tally.rows, "requests": tally.requests, "failed": tally.failed, "labels": tally.labels}, json=json, text=text)
+    if tally.failed:
+        raise typer.Exit(1)
+
+
+def demo(
+    seed: Seed = 1,
+    shift: Annotated[bool, typer.Option("--shift/--no-shift", help="Whether the world changes; without a change nothing must happen.")] = True,
+    retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Whether the loop may retrain; without it the model stays down.")] = True,
+    step: Annotated[bool, typer.Option("--step", help="Pause before each stage and say what comes.")] = False,
+    stop: Annotated[bool, typer.Option("--exit", help="Stop the services at the end instead of waiting for Ctrl-C.")] = False,
+) -> None:
+    """Show one whole turn of the loop: from raw data to a service that heals itself."""
+    from treadle.demo.script import Plan, run
+
+    raise typer.Exit(run(Plan(seed=seed, shift=shift, retrain=retrain, step=step, stop=stop)))

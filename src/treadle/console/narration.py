@@ -1,0 +1,71 @@
+"""Events as lines for a person: one short sentence per kind, in a colour that says good, bad or changing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What to print for an event; ``style`` is a key of ``console.screen.STYLES``."""
+
+    text: str
+    style: str = "plain"
+
+
+def narrate(kind: str, model: str | None, facts: Facts) -> Line | None:
+    """Return the line for an event, or None for one that only the record needs."""
+    if kind in _SILENT:
+        return None
+    tell = _LINES.get(kind)
+    line = tell(facts) if tell is not None else Line(f"{kind} {dict(facts)}", "quiet")
+    return Line(f"{model}: {line.text}" if model else line.text, line.style)
+
+
+def _deployed(facts: Facts) -> Line:
+    roles = ", ".join(f"v{slot['version']} {slot['role']} {slot['weight']:.0%}" for slot in facts["slots"])
+    return Line(f"deployed, generation {facts['generation']}: {roles}. {facts['reason']}", "good")
+
+
+def _verdict(facts: Facts) -> Line:
+    said = "passes" if facts["passed"] else "does not pass"
+    return Line(f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad")
+
+
+def _episode(facts: Facts) -> Line:
+    return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {facts.get('evidence', {}).get('reason', '')}", "bad")
+
+
+def _turn_closed(facts: Facts) -> Line:
+    return Line(f"the turn ends: {facts['outcome']}. {facts['reason']}", "good" if facts["outcome"] == "promoted" else "bad")
+
+
+_STEPS = {
+    "train": "the rows are snapshotted; a challenger is trained",
+    "judge": "the challenger is registered; later rows of other entities will judge it",
+    "canary": "the challenger meets live traffic",
+}
+
+_SILENT = frozenset({"worker.started", "worker.stopped"})
+
+_LINES: Mapping[str, Callable[[Facts], Line]] = {
+    "data.snapshotted": lambda facts: Line(f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"),
+    "data.refused": lambda facts: Line(f"the data are refused: {facts['error']}", "bad"),
+    "training.finished": lambda facts: Line(f"trained and exported: {facts['metric']} {facts['value']:.3f} on the holdout"),
+    "training.failed": lambda facts: Line(f"the training failed: {facts['error']}", "bad"),
+    "version.registered": lambda facts: Line(f"version {facts['version']} is registered, bundle {facts['digest'][:12]}"),
+    "verdict.recorded": _verdict,
+    "deployment.changed": _deployed,
+    "deployment.followed": lambda facts: Line(f"a worker follows generation {facts['generation']}", "quiet"),
+    "bundle.refused": lambda facts: Line(f"a worker refuses a bundle: {facts.get('error', '')}", "bad"),
+    "episode.opened": _episode,
+    "episode.closed": lambda facts: Line(f"the {facts['signal']} episode of version {facts['version']} closes: {facts['outcome']}", "quiet"),
+    "turn.opened": lambda facts: Line(f"a turn of the loop opens. {facts['cause']}", "change"),
+    "turn.advanced": lambda facts: Line(_STEPS.get(facts["step"], facts["step"]), "change"),
+    "turn.closed": _turn_closed,
+    "alias.overridden": lambda facts: Line(f"an alias moved by hand in MLflow is put back: {dict(facts)}", "bad"),
+    "person.needed": lambda facts: Line(f"a person is needed: {facts['reason']}", "bad"),
+    "controller.stumbled": lambda facts: Line(f"the controller stumbled: {facts['error']}", "bad"),
+}

@@ -1,0 +1,104 @@
+"""What every command needs at the edge: the workspace, the store, and a way to answer a person or a script."""
+
+import dataclasses
+import getpass
+import json as jsonlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from treadle.errors import SettingsInvalid
+from treadle.projects import Project, find
+from treadle.settings import Workspace
+from treadle.state.store import Store, open_store
+from treadle.state.verdicts import Verdict
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def workspace(**overrides: Any) -> Workspace:
+    """Return the workspace of the current folder; an override that is None is no override."""
+    found = Workspace.find()
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not given:
+        return found
+    try:
+        settings = type(found.settings).model_validate({**found.settings.model_dump(), **given})
+    except ValueError as error:
+        raise SettingsInvalid("the command line", [str(error)]) from error
+    return Workspace(found.root, settings)
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Workspace, Store]]:
+    """Open the workspace and its store for one command."""
+    place = workspace()
+    store = open_store(place.store_url)
+    try:
+        yield place, store
+    finally:
+        store.close()
+
+
+def project(place: Workspace, name: str) -> Project:
+    """Return a project of the workspace.
+
+    Raises:
+        ProjectNotFound: there is none of this name.
+    """
+    return find(place, name)
+
+
+def person() -> str:
+    """Return who acts, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def say(text: str) -> None:
+    """Print a line for a person."""
+    console.print(text, markup=False)
+
+
+def answer(value: object, *, json: bool, text: "str | Table | Sequence[Table]") -> None:
+    """Print the result of a command: JSON for a script, or text and tables for a person."""
+    if json:
+        print(jsonlib.dumps(as_json(value), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201 -- raw, for a script
+    elif isinstance(text, str):
+        say(text)
+    else:
+        for table in [text] if isinstance(text, Table) else text:
+            console.print(table)
+
+
+def as_json(value: object) -> Any:
+    """Return ``value`` as something JSON can hold: records as mappings, arrays as lists, not-a-number as null."""
+    if isinstance(value, BaseModel):
+        return as_json(value.model_dump(mode="json"))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: as_json(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return as_json(value.tolist())
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Sequence | frozenset | set) and not isinstance(value, str):
+        return [as_json(inner) for inner in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict as a headline and its reasons."""
+    head = f"{verdict.model} version {verdict.version} {'passes' if verdict.passed else 'is refused by'} the gate."
+    return "\n".join([head, *(f"  - {reason}" for reason in verdict.reasons)])

@@ -1,0 +1,133 @@
+"""Where every model stands: for ``status``, ``drift`` and ``why``."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from treadle.bundle.place import BundlePlace
+from treadle.monitoring.observe import Observation, observe
+from treadle.projects import Project, discover
+from treadle.registry import promotion
+from treadle.retraining.decide import decide
+from treadle.retraining.progress import progress
+from treadle.retraining.situation import read_situation
+from treadle.settings import Workspace
+from treadle.state import deployments, log
+from treadle.state.deployments import Deployment, Slot
+from treadle.state.store import Store
+
+
+@dataclass(frozen=True)
+class ModelOverview:
+    """One model: who answers, how it does, and what the loop does about it."""
+
+    model: str
+    generation: int | None
+    slots: tuple[Slot, ...]
+    drift_score: float | None
+    drifted: bool | None
+    drift: str
+    quality_metric: str
+    quality_value: float | None
+    quality: str
+    loop: str
+    logged: dict[str, int]
+
+
+def read(workspace: Workspace, store: Store, *, now: float) -> list[ModelOverview]:
+    """Return the overview of every project of the workspace."""
+    places = BundlePlace(workspace.bundle_dir)
+    return [_read_one(workspace, store, places, project, now) for project in discover(workspace).values()]
+
+
+def _read_one(workspace: Workspace, store: Store, places: BundlePlace, project: Project, now: float) -> ModelOverview:
+    with store.read() as conn:
+        deployment = deployments.current(conn, project.name)
+        logged = log.totals(conn, project.name)
+    metric = project.contract.policy.quality.metric or project.contract.metric
+    if deployment is None or deployment.champion is None:
+        todo = f"not deployed; next: treadle train {project.name}, then treadle promote {project.name}"
+        return ModelOverview(project.name, None, (), None, None, "", metric, None, "", todo, logged)
+    observation = observe(store, places, project, now=now)
+    drift, quality = observation.drift, observation.quality
+    return ModelOverview(
+        model=project.name,
+        generation=deployment.generation,
+        slots=deployment.slots,
+        drift_score=drift.score if drift is not None and drift.assessed else None,
+        drifted=drift.drifted if drift is not None and drift.assessed else None,
+        drift=_drift_cell(observation),
+        quality_metric=metric,
+        quality_value=quality.value if quality is not None and quality.assessed else None,
+        quality=_quality_cell(observation, metric),
+        loop=loop_sentence(workspace, store, project, now=now),
+        logged=logged,
+    )
+
+
+def loop_sentence(workspace: Workspace, store: Store, project: Project, *, now: float) -> str:
+    """Return where the loop of a deployed model stands, and why, in a sentence."""
+    with store.read() as conn:
+        situation = read_situation(conn, project, now=now)
+        if situation.open_turn is not None:
+            return progress(conn, project, situation.open_turn, now=now).text
+    return decide(situation, project.contract.policy.retrain, enabled=workspace.settings.retraining).reason
+
+
+def _drift_cell(observation: Observation) -> str:
+    drift = observation.drift
+    if drift is None or not drift.assessed:
+        return f"{drift.rows if drift else 0} rows, too few"
+    return f"{drift.score:.2f} {'DRIFTED' if drift.drifted else 'calm'} ({drift.rows} rows)"
+
+
+def _quality_cell(observation: Observation, metric: str) -> str:
+    quality = observation.quality
+    if quality is None or not quality.assessed:
+        return f"{quality.rows if quality else 0} labelled rows, too few"
+    return f"{metric} {quality.value:.3f} [{quality.low:.3f}, {quality.high:.3f}] {'BAD' if quality.bad else 'good'}"
+
+
+def table(models: Sequence[ModelOverview]) -> Table:
+    """Return the overview as a table."""
+    drawn = Table(show_lines=True, title="Models")
+    for column in ("model", "roles", "drift", "quality", "log", "loop"):
+        drawn.add_column(column, overflow="fold")
+    for one in models:
+        counts = f"{one.logged.get('rows', 0)} rows\n{one.logged.get('labels', 0)} labels\n{one.logged.get('failed', 0)} failed"
+        drawn.add_row(one.model, _roles(one.slots), one.drift, one.quality, counts, one.loop)
+    return drawn
+
+
+def _roles(slots: Sequence[Slot]) -> str:
+    return "\n".join(f"{slot.role} v{slot.version} {slot.weight:.0%}" for slot in slots) or "-"
+
+
+def drift_table(observation: Observation) -> Table | str:
+    """Return the drift of each column as a table, or a sentence where there is nothing to judge yet."""
+    drift = observation.drift
+    if drift is None or not drift.assessed:
+        rows = drift.rows if drift is not None else 0
+        return f"{rows} rows in the window: too few to judge (drift.min_rows)."
+    drawn = Table(title=f"version {observation.version}, {drift.rows} rows, score {drift.score:.2f}: {'drifted' if drift.drifted else 'calm'}")
+    for column in ("column", "PSI", "Jensen-Shannon", "KS", "p-value", ""):
+        drawn.add_column(column, justify="left" if column in {"column", ""} else "right")
+    for one in (*drift.features, *drift.prediction):
+        mark = "severe" if one.severe else "drifted" if one.drifted else ""
+        drawn.add_row(one.name, f"{one.psi:.3f}", f"{one.js:.3f}", "" if one.ks is None else f"{one.ks:.3f}", f"{one.p_value:.1e}", mark)
+    return drawn
+
+
+def explain(workspace: Workspace, store: Store, project: Project, *, now: float) -> list[str]:
+    """Return the last decision about a model in sentences, and where its loop stands now."""
+    sentences = list(promotion.explain(store, project.name))
+    if _deployed(store, project) is not None:
+        sentences.append(f"Now ({time.strftime('%H:%M:%S', time.localtime(now))}): {loop_sentence(workspace, store, project, now=now)}")
+    return sentences
+
+
+def _deployed(store: Store, project: Project) -> Deployment | None:
+    with store.read() as conn:
+        return deployments.current(conn, project.name)

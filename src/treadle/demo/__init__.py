@@ -1,0 +1,1 @@
+"""One whole turn of the loop on simulated traffic, told live: ``treadle demo``."""

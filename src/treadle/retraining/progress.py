@@ -1,0 +1,35 @@
+"""How far an open turn is, in a sentence and two numbers."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from treadle.projects import Project
+from treadle.state import log
+from treadle.state.turns import Turn
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a turn is doing; ``done`` of ``total`` rows where the step counts rows, else 0 of 0."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+def progress(conn: Connection, project: Project, turn: Turn, *, now: float) -> Progress:
+    """Return how far ``turn`` is at its present step."""
+    policy = project.contract.policy
+    ripe, missing = now - policy.labels.maturity, policy.labels.missing
+    if turn.step == "collect":
+        done, total = log.count_labelled(conn, project.name, since=turn.data["onset"], until=ripe, missing=missing), policy.retrain.min_rows
+        return Progress(f"Collecting labelled rows to train on: {min(done, total)} of {total}.", done, total)
+    if turn.step == "train":
+        return Progress(f"Training a challenger on {turn.data['rows']} logged rows.")
+    if turn.step == "judge":
+        done, total = log.count_labelled(conn, project.name, since=turn.data["cut"], until=ripe, missing=missing), policy.retrain.judge_rows
+        return Progress(f"Collecting later rows to judge version {turn.data['version']} on: {min(done, total)} of {total}.", done, total)
+    version, total = turn.data["version"], policy.rollout.rows
+    done = log.canary_counts(conn, project.name, since=turn.data["canary_at"])[version].rows
+    return Progress(f"Version {version} answers {policy.rollout.weight:.0%} of the traffic as canary: {min(done, total)} of {total} rows.", done, total)

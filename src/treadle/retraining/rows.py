@@ -1,0 +1,82 @@
+"""Which logged rows a turn trains on, and which rows it is judged on.
+
+Rows count by the time of their prediction, never by when their label came: early labels are biased.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection
+
+from treadle.data.frame import frame_from_log
+from treadle.projects import Project
+from treadle.spec import Interface
+from treadle.state import log
+from treadle.state.log import LabelledRows
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Rows ready to train on: ``cut`` is the time of the latest prediction among them."""
+
+    frame: pd.DataFrame
+    cut: float
+
+
+def matured(conn: Connection, project: Project, *, since: float, now: float, limit: int) -> LabelledRows:
+    """Return the labelled rows predicted after ``since`` that are old enough to be judged, oldest first."""
+    interface, labels = project.contract.interface, project.contract.policy.labels
+    return log.labelled(
+        conn,
+        project.name,
+        since=since,
+        until=now - labels.maturity,
+        n_features=len(interface.features),
+        n_scores=interface.score_count,
+        missing=labels.missing,
+        negative=negative_class(interface),
+        limit=limit,
+    )
+
+
+def negative_class(interface: Interface) -> str | None:
+    """Return what a missing label means where the policy counts it: the class of a binary task that is not positive."""
+    if interface.task != "binary":
+        return None
+    return interface.target.classes[1 - interface.positive_index]
+
+
+def harvest(conn: Connection, project: Project, *, onset: float, now: float) -> Harvest | None:
+    """Return the rows since ``onset`` to train on, or None while there are too few.
+
+    With more than ``retrain.max_rows`` the newest are kept.
+    """
+    policy = project.contract.policy.retrain
+    rows = matured(conn, project, since=onset, now=now, limit=policy.max_rows)
+    if len(rows) < policy.min_rows:
+        return None
+    return Harvest(frame_from_log(project.contract.interface, rows), float(rows.at.max()))
+
+
+def unseen(rows: LabelledRows, entities: frozenset[str]) -> LabelledRows:
+    """Return the rows whose entity the challenger was not trained on; a row without an entity is kept."""
+    keep = [index for index, entity in enumerate(rows.entity) if entity is None or entity not in entities]
+    return rows.take(np.asarray(keep, dtype=np.int64))
+
+
+def jury(conn: Connection, project: Project, *, cut: float, trained_on: frozenset[str], now: float) -> LabelledRows | None:
+    """Return the rows that judge a challenger, or None while there are too few.
+
+    They were predicted after ``cut``, are matured and labelled, and share no entity with the challenger's training rows.
+    """
+    policy = project.contract.policy.retrain
+    rows = unseen(matured(conn, project, since=cut, now=now, limit=policy.max_rows), trained_on)
+    return rows if len(rows) >= policy.judge_rows else None
+
+
+def entities_of(interface: Interface, frame: pd.DataFrame) -> frozenset[str]:
+    """Return the entities in a training snapshot, as text."""
+    if interface.entity is None or interface.entity not in frame:
+        return frozenset()
+    return frozenset(str(value) for value in frame[interface.entity].dropna())

@@ -1,0 +1,184 @@
+"""The steps of a turn: collect → train → judge → canary.
+
+A step looks at the world, does its work, and says what follows; the controller records that. Each step can be done again
+after a crash: it looks for what an earlier try has left before it makes anything.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from treadle.bundle.place import BundlePlace
+from treadle.data.snapshot import SnapshotPlace
+from treadle.engine.session import Engine
+from treadle.monitoring import canary
+from treadle.projects import Project
+from treadle.registry import promotion
+from treadle.registry.tracking import Tracking
+from treadle.retraining import rows
+from treadle.retraining.decide import PROMOTED, SUPERSEDED
+from treadle.retraining.trainer import Trainer
+from treadle.settings import Workspace
+from treadle.state import deployments, log, verdicts
+from treadle.state.deployments import Deployment, Slot
+from treadle.state.store import Store
+from treadle.state.turns import Turn
+
+CANARY_SAMPLE = 2000
+"""Newest canary predictions that are replayed through the champion to measure disagreement."""
+
+
+@dataclass(frozen=True)
+class Next:
+    """The turn goes on at another step."""
+
+    step: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class End:
+    """The turn is over."""
+
+    outcome: str
+    reason: str
+
+
+Result = Next | End | None
+"""None: stay at this step and look again in the next round."""
+
+
+@dataclass
+class Desk:
+    """What the steps work with: the places of the workspace, and the trainings that run now."""
+
+    workspace: Workspace
+    store: Store
+    tracking: Tracking
+    bundles: BundlePlace
+    snapshots: SnapshotPlace
+    clock: Callable[[], float]
+    trainers: dict[str, Trainer] = field(default_factory=dict)
+
+
+Step = Callable[[Desk, Project, Turn], Result]
+
+
+def collect(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Wait for enough labelled rows since the onset, and snapshot them."""
+    now = desk.clock()
+    with desk.store.read() as conn:
+        harvest = rows.harvest(conn, project, onset=turn.data["onset"], now=now)
+    if harvest is None:
+        return _out_of_patience(project, turn, now, f"fewer than {project.contract.policy.retrain.min_rows} labelled rows had matured since the onset")
+    meta = {"source": "log", "turn": turn.id, "cut": harvest.cut}
+    snapshot = desk.snapshots.save(project.name, harvest.frame, meta)
+    return Next("train", {"snapshot": snapshot.digest, "cut": harvest.cut, "rows": snapshot.rows})
+
+
+def train(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Train a challenger in its own process; the model version carries the turn's id and is looked for first."""
+    trainer = desk.trainers.get(turn.id)
+    if trainer is None:
+        version = desk.tracking.find_by_turn(project.name, turn.id)
+        if version is not None:
+            return Next("judge", {"version": version, "digest": desk.tracking.version(project.name, version).digest, "ready_at": desk.clock()})
+        desk.trainers[turn.id] = _start(desk, project, turn)
+        return None
+    failure = trainer.poll(desk.clock())
+    if failure is None:
+        return None
+    del desk.trainers[turn.id]
+    # A training that said it went well is believed only once its version is found, which the next round does.
+    return End("training failed", f"The training failed: {failure}") if failure else train(desk, project, turn)
+
+
+def _start(desk: Desk, project: Project, turn: Turn) -> Trainer:
+    return Trainer(
+        desk.workspace,
+        project.name,
+        turn_id=turn.id,
+        snapshot=turn.data["snapshot"],
+        cut=turn.data["cut"],
+        time_limit=project.contract.policy.retrain.time_limit,
+        began=desk.clock(),
+    )
+
+
+def judge(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Gate the challenger against the champion on later, labelled rows of other entities, and start the canary."""
+    version, digest, cut = turn.data["version"], turn.data["digest"], turn.data["cut"]
+    deployment = _deployment(desk, project)
+    if deployment.canary is not None and deployment.canary.digest == digest:
+        return Next("canary", {"canary_at": deployment.at})
+    frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
+    trained_on = rows.entities_of(project.contract.interface, frame)
+    now = desk.clock()
+    with desk.store.read() as conn:
+        jury = rows.jury(conn, project, cut=cut, trained_on=trained_on, now=now)
+    if jury is None:
+        need = project.contract.policy.retrain.judge_rows
+        return _out_of_patience(project, turn, now, f"fewer than {need} labelled rows later than the training cut had matured")
+    verdict = promotion.gate_version(desk.workspace, desk.store, project, version, at=now, evidence_rows=jury)
+    if not verdict.passed:
+        return End("refused", "The gate refused the challenger. " + " ".join(verdict.reasons))
+    rehearsed = disagreement(desk, deployment, digest, jury.matrix)
+    started = promotion.start_canary(desk.workspace, desk.store, project, version, verdict, at=desk.clock())
+    return Next("canary", {"canary_at": started.at, "rehearsed": rehearsed, "verdict": verdict.id})
+
+
+def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Judge the live canary at its planned looks; promote it, or take it out."""
+    deployment = _deployment(desk, project)
+    slot = deployment.canary
+    if slot is None or slot.digest != turn.data["digest"]:
+        return End(SUPERSEDED, "The canary was taken out or replaced by somebody else; the turn ends without a judgement.")
+    policy = project.contract.policy
+    now = desk.clock()
+    counts = _canary_counts(desk, project, deployment, slot, turn)
+    decision = canary.decide(counts, policy.rollout, policy.slo, elapsed=now - turn.data["canary_at"])
+    if decision.outcome == "continue":
+        return None
+    with desk.store.read() as conn:
+        gate = verdicts.latest(conn, project.name, turn.data["version"], "gate")
+    if decision.outcome == "abort":
+        promotion.abort_canary(desk.workspace, desk.store, project, decision, at=now)
+        return End("aborted", " ".join(decision.reasons))
+    promotion.promote_canary(desk.workspace, desk.store, project, gate, decision, at=now)
+    return End(PROMOTED, f"Version {slot.version} is the champion. " + " ".join(decision.reasons))
+
+
+def _canary_counts(desk: Desk, project: Project, deployment: Deployment, slot: Slot, turn: Turn) -> canary.CanaryCounts:
+    since, now = turn.data["canary_at"], desk.clock()
+    with desk.store.read() as conn:
+        sides = log.canary_counts(conn, project.name, since=since)
+        sample = log.recent_rows(conn, project.name, version=slot.version, since=since, until=now, limit=CANARY_SAMPLE)
+    live = disagreement(desk, deployment, slot.digest, sample.matrix)
+    return canary.CanaryCounts(sides, slot.version, live, turn.data.get("rehearsed"))
+
+
+def disagreement(desk: Desk, deployment: Deployment, digest: str, matrix: np.ndarray) -> tuple[int, int]:
+    """Return on how many of the rows champion and challenger disagree, and how many rows there are."""
+    return canary.disagreements(_scores(desk, deployment.champion.digest, matrix), _scores(desk, digest, matrix)), len(matrix)
+
+
+def _scores(desk: Desk, digest: str, matrix: np.ndarray) -> np.ndarray:
+    return Engine(desk.bundles.get(digest)).run(matrix)
+
+
+def _deployment(desk: Desk, project: Project) -> Deployment:
+    with desk.store.read() as conn:
+        return deployments.require(conn, project.name)
+
+
+def _out_of_patience(project: Project, turn: Turn, now: float, what: str) -> Result:
+    waited = now - turn.updated_at
+    if waited <= project.contract.policy.retrain.patience:
+        return None
+    return End("no labels", f"After {waited:.0f} s (retrain.patience) {what}.")
+
+
+STEPS: Mapping[str, Step] = {"collect": collect, "train": train, "judge": judge, "canary": watch_canary}
+FIRST_STEP = "collect"
