@@ -418,7 +418,7 @@ def _validated(path: Path, content: dict[str, Any]) -> Contract:
     try:
         return Contract.model_validate(content)
     except ValidationError as error:
-        raise ContractInvalid(path, [_problem(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]) from error
+        raise ContractInvalid(path, _problems(error)) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -439,6 +439,14 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         inner = merged.get(key)
         merged[key] = _laid_over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """Return a line per problem. A list is not also called too short because its items were refused."""
+    items = error.errors()
+    refused = {item["loc"][:depth] for item in items for depth in range(len(item["loc"]))}
+    told = [item for item in items if item["type"] != "too_short" or item["loc"] not in refused]
+    return [_problem(item["loc"], item["type"], item["msg"], item["input"]) for item in told]
 
 
 def _problem(location: Sequence[int | str], kind: str, message: str, value: object) -> str:
