@@ -7,29 +7,45 @@ and booleans first, then the categories.
 
 from typing import Any
 
+import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from treadle.spec import CategoryFeature, Interface
+from treadle.training.metrics import Floats
 
 UNSEEN = -1.0
 """The code of a category outside the contract's list; a missing category is treated as one."""
 
-ESTIMATOR_STEP = "estimator"
+PREPARE, ESTIMATOR = "prepare", "estimator"
+NUMBERS, CATEGORIES = "numbers", "categories"
+SCALE = "scale"
 
 
 def build_pipeline(interface: Interface, estimator: Any) -> Pipeline:
     """Return the unfitted pipeline; its input is the matrix float32 [n, f] in the order of the interface's features."""
-    categories = [index for index, feature in enumerate(interface.features) if isinstance(feature, CategoryFeature)]
-    numbers = [index for index in range(len(interface.features)) if index not in categories]
+    numbers, categories = columns(interface)
     branches = []
     if numbers:
-        branches.append(("numbers", _numbers(interface), numbers))
+        branches.append((NUMBERS, _numbers(interface), numbers))
     if categories:
-        branches.append(("categories", _categories(interface), categories))
-    return Pipeline([("prepare", ColumnTransformer(branches)), (ESTIMATOR_STEP, estimator)])
+        branches.append((CATEGORIES, _categories(interface), categories))
+    return Pipeline([(PREPARE, ColumnTransformer(branches)), (ESTIMATOR, estimator)])
+
+
+def columns(interface: Interface) -> tuple[list[int], list[int]]:
+    """Return the columns of the matrix with numbers and booleans, and those with categories."""
+    categories = [index for index, feature in enumerate(interface.features) if isinstance(feature, CategoryFeature)]
+    return [index for index in range(len(interface.features)) if index not in categories], categories
+
+
+def scores_of(pipeline: Pipeline, interface: Interface, matrix: Floats) -> Floats:
+    """Return what a fitted pipeline says of the rows, in the shape of the graph's scores: float [n, interface.score_count]."""
+    if interface.task == "regression":
+        return np.asarray(pipeline.predict(matrix)).reshape(-1, 1)
+    return np.asarray(pipeline.predict_proba(matrix))
 
 
 def _numbers(interface: Interface) -> Pipeline:
@@ -38,7 +54,7 @@ def _numbers(interface: Interface) -> Pipeline:
     # A column without any value in the training rows stays, as zeros: the graph's columns never depend on the data.
     steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy=strategy, fill_value=0.0, keep_empty_features=True))]
     if interface.preprocessing.scale:
-        steps.append(("scale", StandardScaler()))
+        steps.append((SCALE, StandardScaler()))
     return Pipeline(steps)
 
 
