@@ -19,7 +19,7 @@ from treadle.errors import ContractInvalid
 
 Task = Literal["binary", "multiclass", "regression"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+Column = Annotated[str, StringConstraints(pattern=r"^\S(.{0,198}\S)?$")]
 RowsDigest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
 
 OUTPUT_COLUMNS = ("prediction", "score")
