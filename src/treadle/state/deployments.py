@@ -100,22 +100,11 @@ def history(conn: Connection, model: str) -> list[Deployment]:
 
 
 def champion_since(conn: Connection, model: str) -> float:
-    """Return when the present champion of ``model`` took its role; 0 if it was never deployed."""
-    since, digest = 0.0, None
+    """Return when (epoch seconds) the present champion took its role; minus infinity if there is none."""
+    since, digest = -math.inf, None
     for item in history(conn, model):
         if item.champion is not None and item.champion.digest != digest:
             since, digest = item.at, item.champion.digest
-    return since
-
-
-def champion_since(conn: Connection, model: str) -> float:
-    """Return when (epoch seconds) the present champion took its role; minus infinity if there is none."""
-    since, digest = -math.inf, None
-    for item in reversed(history(conn, model)):
-        champion = item.champion.digest if item.champion else None
-        if champion is None or champion != (digest or champion):
-            break
-        since, digest = item.at, champion
     return since
 
 
