@@ -66,10 +66,11 @@ def test_a_graph_that_fails_on_some_rows_says_so_and_answers_the_others(fragile_
     assert engine.run(fine).tolist() == [pytest.approx([0.9, 0.1])] * 2
 
 
+@pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_not_finite_are_no_answer(value: float, linear_graph: Graph) -> None:
-    rows = matrix(4)
-    rows[2, 1] = value
+def test_scores_that_are_not_finite_are_no_answer(value: float, count: int, linear_graph: Graph) -> None:
+    rows = matrix(count)
+    rows[count // 2, 1] = value
 
     with pytest.raises(InferenceFailed, match="not a finite number"):
         Engine(linear_graph).run(rows)
