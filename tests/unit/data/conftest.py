@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from pandas import DataFrame
 
@@ -56,7 +55,6 @@ def people() -> DataFrame:
 
 
 CODE = """
-import pandas as pd
 
 def load(path):
     return pd.read_csv(path) if path else pd.DataFrame({"age": [1, 2]})

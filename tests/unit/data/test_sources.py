@@ -72,7 +72,7 @@ def test_other_rows_than_the_contract_names_are_refused(project: Projects, tmp_p
 
 def test_a_file_that_load_cannot_read_is_refused(project: Projects, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_bytes(b"")
-    with pytest.raises(DataUnreadable, match="mirror file people.csv cannot be read: EmptyDataError"):
+    with pytest.raises(DataUnreadable, match="cannot be read: EmptyDataError"):
         fetch(project(MIRROR, SIMULATED), place(tmp_path, tmp_path), seed=1)
 
 
