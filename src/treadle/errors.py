@@ -77,14 +77,18 @@ class ProjectNotFound(TreadleError):
     """No project of this name in the workspace or among the installed ones."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"There is no project {name!r}: {choose_from(known)}.", fix="A project is a folder projects/<name>/ with a model.yaml.")
+        super().__init__(
+            f"There is no project {name!r}: {choose_from(known)}.", fix="A project is a folder projects/<name>/ with a model.yaml."
+        )
 
 
 class ProjectCodeInvalid(TreadleError):
     """The ``model.py`` of a project cannot be used."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has.")
+        super().__init__(
+            f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has."
+        )
 
 
 # the state
@@ -122,7 +126,9 @@ class NotDeployed(TreadleError):
     """The model has no deployment yet."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"{model} is not deployed: no version of it was ever promoted.", fix=f"`treadle train {model}`, then `treadle promote {model}`.")
+        super().__init__(
+            f"{model} is not deployed: no version of it was ever promoted.", fix=f"`treadle train {model}`, then `treadle promote {model}`."
+        )
 
 
 class GenerationConflict(TreadleError):
@@ -349,7 +355,9 @@ class MetricUnknown(TreadleError):
     """A policy or a command names a metric that does not exist or does not fit the task."""
 
     def __init__(self, name: str, task: str, known: Iterable[str]) -> None:
-        super().__init__(f"{name!r} is not a metric of a {task} model: {choose_from(known)}.", fix="Name one of these in the policy of model.yaml.")
+        super().__init__(
+            f"{name!r} is not a metric of a {task} model: {choose_from(known)}.", fix="Name one of these in the policy of model.yaml."
+        )
 
 
 class ClassUnseen(TreadleError):
@@ -415,7 +423,17 @@ class NotPermitted(TreadleError):
     """A version may not have a role, because no verdict lets it."""
 
     def __init__(self, model: str, version: int, reason: str) -> None:
-        super().__init__(f"{model} version {version} may not have a role: {reason}", fix=f"`treadle gate {model} {version}` judges it anew.")
+        super().__init__(
+            f"{model} version {version} may not have a role: {reason}", fix=f"`treadle gate {model} --version {version}` judges it anew."
+        )
+
+
+class NoCanary(TreadleError):
+    """A canary was to be promoted or taken out, but there is none, or it is another version by now."""
+
+    def __init__(self, model: str, version: int | None = None) -> None:
+        what = f"{model} has no canary" if version is None else f"{model} version {version} is not the canary"
+        super().__init__(f"{what}.", fix="`treadle status` shows which version has which role.")
 
 
 # serving: the log
@@ -469,6 +487,13 @@ class BodyMalformed(TreadleError):
         super().__init__(f"The body of the request is not JSON: {reason}.", fix="Send JSON as in the example of GET /models/<model>.")
 
 
+class BodyTooLarge(TreadleError):
+    """The body of a request is longer than the server reads."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body of the request is longer than {limit} bytes.", fix="Send fewer rows at once.")
+
+
 class PortTaken(TreadleError):
     """A service cannot listen where the settings say."""
 
@@ -496,7 +521,9 @@ class RowFileInvalid(TreadleError):
     """A file of rows cannot be used."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"The rows in {path} cannot be used: {reason}.", fix='Give JSON: one object per row, a list of them, or {"rows": [...]}.')
+        super().__init__(
+            f"The rows in {path} cannot be used: {reason}.", fix='Give JSON: one object per row, a list of them, or {"rows": [...]}.'
+        )
 
 
 class RequestRefused(TreadleError):
