@@ -1,0 +1,62 @@
+"""Whether late labels say that a version has become worse. Pure: labelled rows in, a report out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from treadle.spec import Interface, QualityPolicy
+from treadle.training.bootstrap import interval
+from treadle.training.metrics import Floats, Labels, better, find
+
+CONFIDENCE = 0.95
+SEED = 0
+"""Of the resampling: the same rows give the same interval."""
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """The metric over ``rows`` labelled rows, with its interval and the ``limit`` that the interval may not lie beyond.
+
+    Where it is not ``assessed`` (too few rows, or the metric is not defined on them) the values are None and nothing is bad.
+    """
+
+    metric: str
+    rows: int
+    limit: float
+    reasons: tuple[str, ...]
+    assessed: bool = False
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bad: bool = False
+
+
+def assess(metric: str, interface: Interface, y: Labels, scores: Floats, sealed: float, policy: QualityPolicy) -> QualityReport:
+    """Compare a version's quality on labelled rows with what it showed when it was sealed.
+
+    Args:
+        metric: the name of the metric.
+        interface: the version's interface.
+        y: what was true: class indexes int64 [n], or values float64 [n].
+        scores: what the version answered, float [n, k].
+        sealed: the metric on the holdout, from the version's card.
+        policy: limits and the smallest number of rows.
+
+    Raises:
+        MetricUnknown: there is no such metric for this task.
+    """
+    sign, rows = better(metric), len(y)
+    limit = policy.limit if policy.limit is not None else sealed - sign * policy.max_drop
+    if rows < policy.min_rows:
+        return QualityReport(metric, rows, limit, (f"{rows} labelled rows are too few to judge: quality.min_rows is {policy.min_rows}.",))
+    value = find(metric, interface)(y, scores, interface)
+    if not np.isfinite(value):
+        return QualityReport(metric, rows, limit, (f"{metric} is not defined on these {rows} rows: all of them have one label.",))
+    low, high = interval(metric, interface, y, scores, seed=SEED, confidence=CONFIDENCE)
+    bad = high < limit if sign > 0 else low > limit
+    side = "wholly beyond" if bad else "not wholly beyond"
+    reason = (
+        f"On {rows} labelled rows {metric} is {value:.3f} [{low:.3f}, {high:.3f}], {side} the limit {limit:.3f}; "
+        f"at training it was {sealed:.3f}."
+    )
+    return QualityReport(metric, rows, limit, (reason,), assessed=True, value=value, low=low, high=high, bad=bad)
