@@ -68,12 +68,6 @@ class Run:
                 [RunTag(name, value[:TAG_LENGTH]) for name, value in (tags or {}).items()],
             )
 
-    def curve(self, name: str, values: list[float]) -> None:
-        """Write down a metric that has one value per step, such as per fold."""
-        now = int(time.time() * 1000)
-        with self._tracking.client() as client:
-            client.log_batch(self.id, [Metric(name, value, now, step) for step, value in enumerate(values) if math.isfinite(value)])
-
     def attach(self, name: str, content: Mapping[str, Any]) -> None:
         """Keep ``content`` as a JSON file of the run."""
         with self._tracking.client() as client:

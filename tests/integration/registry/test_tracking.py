@@ -57,13 +57,11 @@ def test_a_version_that_treadle_did_not_make_names_no_bundle(tracking: Tracking)
 def test_a_run_keeps_what_was_logged(tracking: Tracking) -> None:
     with runs.started(tracking, "iris", name="test", turn_id=None) as run:
         run.log(params={"depth": 3, "long": "x" * 9000}, metrics={"accuracy": 0.9, "undefined": float("nan")}, tags={"colour": "red"})
-        run.curve("cv_accuracy", [0.8, 0.9])
         run.attach("card.json", {"rows": 150})
     with tracking.client() as client:
         kept = client.get_run(run.id)
         assert kept.info.status == "FINISHED"
-        assert kept.data.metrics == {"accuracy": 0.9, "cv_accuracy": 0.9}
-        assert [point.value for point in client.get_metric_history(run.id, "cv_accuracy")] == [0.8, 0.9]
+        assert kept.data.metrics == {"accuracy": 0.9}
         assert kept.data.params["depth"] == "3"
         assert len(kept.data.params["long"]) == runs.PARAM_LENGTH
         assert kept.data.tags["colour"] == "red"

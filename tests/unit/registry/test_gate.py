@@ -92,7 +92,7 @@ def test_the_baseline_must_be_beaten_by_the_margin() -> None:
 def test_sentences_name_the_numbers_and_the_limits() -> None:
     assert sentence(GOOD, "minimum recall") == "On its holdout recall is 0.6; at least 0.4 is asked."
     assert sentence(GOOD, "champion") == (
-        "On the same 600 logged rows roc_auc is 0.12 better than that of champion version 3 (0.95 interval +0.08 to +0.16); "
+        "On the same 600 logged rows roc_auc is 0.12 better than that of champion version 3 (95 % interval +0.08 to +0.16); "
         "the interval may reach down to -0.01."
     )
     assert sentence(replace(GOOD, latency=0.0612), "latency") == "One row takes 61.2 ms (p95); at most 50 ms is allowed."

@@ -1,0 +1,245 @@
+"""How a version is judged, gets a role and loses it. Every way to a role needs a recorded verdict that permits it."""
+
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from treadle.bundle.manifest import MANIFEST_FILE
+from treadle.bundle.place import BundlePlace
+from treadle.engine.session import Engine
+from treadle.errors import BundleInvalid, NoCanary, NotPermitted
+from treadle.projects import Project
+from treadle.registry import evidence, gate, permission
+from treadle.registry.evidence import Candidate
+from treadle.registry.tracking import Tracking
+from treadle.settings import Workspace
+from treadle.state import deployments, verdicts
+from treadle.state.deployments import Deployment, Slot
+from treadle.state.log import LabelledRows
+from treadle.state.store import Store
+from treadle.state.verdicts import Verdict
+
+
+class CanaryDecision(Protocol):
+    """What the live canary has shown (see ``monitoring.canary``)."""
+
+    @property
+    def outcome(self) -> str:
+        """What follows: "pass" or "abort"."""
+
+    @property
+    def clause(self) -> str | None:
+        """The name of the clause that decided."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, in full sentences."""
+
+
+def gate_version(
+    workspace: Workspace, store: Store, project: Project, version: int, *, at: float, evidence_rows: LabelledRows | None = None
+) -> Verdict:
+    """Judge a version by the policy as it is now, against the champion as it is now, and record the verdict.
+
+    Champion and challenger are compared on ``evidence_rows``, logged and labelled, or else on their common holdout.
+
+    Raises:
+        VersionNotFound, VersionNotSealed: MLflow knows no such version.
+        BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle cannot be served.
+        RowsOverlap: the challenger may have learnt from ``evidence_rows``.
+    """
+    challenger = load(workspace, project.name, version, Tracking(workspace).version(project.name, version).digest)
+    with store.read() as conn:
+        present = deployments.current(conn, project.name)
+    slot = present.champion if present else None
+    champion = load(workspace, project.name, slot.version, slot.digest) if slot else None
+    found = evidence.gather(workspace, project, challenger, champion, evidence_rows)
+    clauses = gate.judge(found, project.contract.policy.gate, project.contract.metric)
+    verdict = Verdict(
+        id=str(uuid.uuid4()),
+        model=project.name,
+        version=version,
+        digest=challenger.bundle.digest,
+        kind="gate",
+        passed=all(clause.passed for clause in clauses),
+        reasons=gate.reasons(clauses),
+        policy_digest=project.contract.policy.digest,
+        evidence={
+            "champion": slot.digest if slot else None,
+            "clauses": {clause.name: clause.passed for clause in clauses},
+            "measured": _plain(asdict(found)),
+        },
+        at=at,
+    )
+    with store.write() as conn:
+        return verdicts.record(conn, verdict)
+
+
+def promote(  # noqa: PLR0913 - a change of roles names everything that it rests on
+    workspace: Workspace, store: Store, project: Project, version: int, verdict: Verdict, *, at: float, actor: str = "treadle"
+) -> Deployment:
+    """Give a version all traffic; the old champion stays as the fallback.
+
+    Raises:
+        NotPermitted: the verdict does not let it; the error says why.
+        BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: the bundle cannot be served.
+        GenerationConflict: somebody else was first.
+    """
+    digest = _servable(workspace, project, version)
+    with store.write() as conn:
+        present = _require_permitted(conn, project, version, digest, verdict)
+        slots = deployments.promoted(present, Slot("champion", version, digest, 1.0))
+        reason = f"Version {version} passed the gate and takes all traffic."
+        return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=verdict.id, at=at, actor=actor)
+
+
+def start_canary(  # noqa: PLR0913 - as promote
+    workspace: Workspace, store: Store, project: Project, version: int, verdict: Verdict, *, at: float, actor: str = "treadle"
+) -> Deployment:
+    """Give a version the share of traffic that the policy names, taken from the champion. Raises as ``promote`` does."""
+    digest = _servable(workspace, project, version)
+    weight = project.contract.policy.rollout.weight
+    with store.write() as conn:
+        present = _require_permitted(conn, project, version, digest, verdict)
+        if present is None:
+            raise NotPermitted(project.name, version, "there is no champion that a canary could be compared with.")
+        slots = deployments.with_canary(present, version, digest, weight)
+        reason = f"Version {version} passed the gate and answers {weight:.0%} of the traffic as canary."
+        return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=verdict.id, at=at, actor=actor)
+
+
+def promote_canary(
+    workspace: Workspace, store: Store, project: Project, verdict: Verdict, decision: CanaryDecision, *, at: float
+) -> Deployment:
+    """Make the canary champion: ``verdict`` is the gate's that let it start, ``decision`` what it has shown since, which is recorded.
+
+    Raises as ``promote`` does; also:
+        NoCanary: the version is no canary any more.
+        NotPermitted: ``decision`` is no "pass".
+    """
+    version = verdict.version
+    digest = _servable(workspace, project, version)
+    if decision.outcome != "pass":
+        raise NotPermitted(project.name, version, f"as canary it has not passed: {' '.join(decision.reasons)}")
+    with store.write() as conn:
+        present = _require_permitted(conn, project, version, digest, verdict)
+        canary = present.canary if present else None
+        if canary is None or canary.digest != digest:
+            raise NoCanary(project.name, version)
+        seen = _record_canary(conn, project, canary, decision, at)
+        slots = deployments.promoted(present, canary)
+        reason = f"Version {version} passed as canary and takes all traffic."
+        return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=seen.id, at=at)
+
+
+def abort_canary(store: Store, project: Project, decision: CanaryDecision, *, at: float) -> Deployment:
+    """Take the canary out, and record why.
+
+    Raises:
+        NoCanary: there is none.
+        GenerationConflict: somebody else was first.
+    """
+    with store.write() as conn:
+        present = deployments.current(conn, project.name)
+        if present is None or present.canary is None:
+            raise NoCanary(project.name)
+        canary = present.canary
+        seen = _record_canary(conn, project, canary, decision, at)
+        reason = f"Version {canary.version} was taken out as canary."
+        return _insert(conn, project.name, present, slots=deployments.without_canary(present), reason=reason, verdict=seen.id, at=at)
+
+
+def rollback(  # noqa: PLR0913 - as promote
+    workspace: Workspace, store: Store, model: str, *, reason: str, at: float, actor: str = "treadle", to: int | None = None
+) -> Deployment:
+    """Bring back the roles of an older generation (``to``, or the last one with another champion) as a new one.
+
+    It needs no new verdict: the older generation had one.
+
+    Raises:
+        NothingToRollBack: there is no such generation.
+        BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle can no longer be served.
+    """
+    with store.write() as conn:
+        present = deployments.current(conn, model)
+        expected = present.generation if present else 0
+        back = deployments.rollback(conn, model, expected=expected, reason=reason, at=at, actor=actor, to=to)
+        for slot in back.slots:
+            load(workspace, model, slot.version, slot.digest)  # an error takes the new generation back
+    return back
+
+
+def load(workspace: Workspace, model: str, version: int, digest: str) -> Candidate:
+    """Return a version as a server would load it: every byte checked, the graph loaded, one row answered.
+
+    Raises:
+        BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: it cannot be served.
+    """
+    bundle = BundlePlace(workspace.bundle_dir).get(digest)
+    if bundle.manifest.model != model:
+        raise BundleInvalid(MANIFEST_FILE, f"is of {bundle.manifest.model}, not of {model}")
+    engine = Engine(bundle)
+    engine.warm(rows=1)
+    return Candidate(version, bundle, engine)
+
+
+def _servable(workspace: Workspace, project: Project, version: int) -> str:
+    """Return the digest that MLflow has for a version, if its bundle can be served."""
+    digest = Tracking(workspace).version(project.name, version).digest
+    load(workspace, project.name, version, digest)
+    return digest
+
+
+def _require_permitted(conn: Connection, project: Project, version: int, digest: str, verdict: Verdict) -> Deployment | None:
+    """Return the present deployment if ``verdict`` lets a version take a role in it.
+
+    Raises:
+        NotPermitted: it does not.
+    """
+    present, recorded = deployments.current(conn, project.name), verdicts.get(conn, verdict.id)
+    objection = permission.objection(recorded, (project.name, version, digest), project.contract.policy, present)
+    if objection is not None:
+        raise NotPermitted(project.name, version, objection)
+    return present
+
+
+def _record_canary(conn: Connection, project: Project, canary: Slot, decision: CanaryDecision, at: float) -> Verdict:
+    verdict = Verdict(
+        id=str(uuid.uuid4()),
+        model=project.name,
+        version=canary.version,
+        digest=canary.digest,
+        kind="canary",
+        passed=decision.outcome == "pass",
+        reasons=tuple(decision.reasons),
+        policy_digest=project.contract.policy.digest,
+        evidence={"clause": decision.clause},
+        at=at,
+    )
+    return verdicts.record(conn, verdict)
+
+
+def _insert(  # noqa: PLR0913 - as promote
+    conn: Connection,
+    model: str,
+    present: Deployment | None,
+    *,
+    slots: tuple[Slot, ...],
+    reason: str,
+    verdict: str,
+    at: float,
+    actor: str = "treadle",
+) -> Deployment:
+    expected = present.generation if present else 0
+    return deployments.insert(conn, model, expected=expected, slots=slots, reason=reason, verdict=verdict, at=at, actor=actor)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON can hold it: what is not a number is null."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
