@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from treadle import __version__
 from treadle.engine.encode import example
-from treadle.errors import BodyMalformed, FieldProblem, RequestInvalid, TreadleError
+from treadle.errors import BodyMalformed, BodyTooLarge, FieldProblem, RequestInvalid, TreadleError
 from treadle.serving import schemas
 from treadle.serving.inference import Inference
 from treadle.serving.labels import accept, refused
@@ -42,7 +42,6 @@ def create_app(
         version=__version__,
         description="Predictions, labels and the state of every deployed model.",
         lifespan=lifespan,
-        max_body_size=BODY_BYTES,
     )
     _add_errors(app)
     _add_predictions(app, inference, clock)
@@ -57,16 +56,16 @@ def _add_predictions(app: FastAPI, inference: Inference, clock: Callable[[], flo
     """Add the routes that callers wait for. They are plain Starlette routes: what FastAPI does around one costs more than the model."""
 
     async def predict(request: Request) -> Response:
-        payload = _decoded(await request.body())
+        payload = await _decoded(request)
         return Response(await inference.predict(request.path_params["model"], payload, request_id=_request_id(request)), media_type=JSON)
 
     async def batch(request: Request) -> Response:
-        rows = _member(_decoded(await request.body()), "rows")
+        rows = _member(await _decoded(request), "rows")
         answers = await inference.predict_batch(request.path_params["model"], rows, request_id=_request_id(request))
         return Response(b'{"predictions":[' + b",".join(answers) + b"]}", media_type=JSON)
 
     async def labels(request: Request) -> Response:
-        payloads = _member(_decoded(await request.body()), "labels")
+        payloads = _member(await _decoded(request), "labels")
         count = await accept(inference, request.path_params["model"], payloads, now=clock())
         return JSONResponse({"accepted": count}, 202)
 
@@ -153,8 +152,8 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         text = given.decode("latin-1")
-        if len(text) > REQUEST_ID_LENGTH or not text.isprintable():
-            allowed = f"1 to {REQUEST_ID_LENGTH} printable characters"
+        if len(text) > REQUEST_ID_LENGTH or not (text.isascii() and text.isprintable()):
+            allowed = f"1 to {REQUEST_ID_LENGTH} printable ASCII characters"
             error = RequestInvalid([FieldProblem("X-Request-ID", text[:20], allowed)])
             await JSONResponse(body_of(error), status_of(error))(scope, receive, send)
             return
@@ -216,7 +215,18 @@ def _request_id(request: Request) -> str | None:
     return request.scope.get("request_id")
 
 
-def _decoded(body: bytes) -> object:
+async def _decoded(request: Request) -> object:
+    """Return the JSON of a request.
+
+    Raises:
+        BodyTooLarge: it has more than BODY_BYTES.
+        BodyMalformed: it is not JSON.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise BodyTooLarge(BODY_BYTES)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -136,7 +136,7 @@ class Inference:
             raise PredictionFailed(call.table.model, sorted({f"Version {record.version}: {record.error}" for record in failed}))
         await self.log(records)
         self._count(call, records)
-        self._metrics.model(call.table.model).duration.observe(self._timer() - started)
+        self._metrics.duration(call.table.model).observe(self._timer() - started)
         return [answered[name].answer.encode() for name in call.ids]
 
     async def _attempts(self, call: Call, chosen: Slot, rows: Sequence[int]) -> list[PredictionRecord]:
@@ -183,7 +183,7 @@ class Inference:
             (metrics.predictions if status == "ok" else metrics.errors).inc(rows)
         if call.routes.champion(model).interface.task == "regression":
             return
-        observe = self._metrics.model(model).confidence.observe
+        observe = self._metrics.confidence(model).observe
         for record in records:
             if record.status == "ok":
                 observe(float(np.frombuffer(record.scores, dtype=np.float32).max()))

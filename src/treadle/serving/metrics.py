@@ -33,14 +33,6 @@ class VersionMetrics:
     loaded: Gauge
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetrics:
-    """The metrics of one model over its versions."""
-
-    duration: Histogram
-    confidence: Histogram
-
-
 class ServingMetrics:
     """All metrics of one worker, in the registry that it is given."""
 
@@ -56,14 +48,12 @@ class ServingMetrics:
         self._confidence = Histogram("ml_prediction_confidence", confidence, model, registry=registry, buckets=_CONFIDENCES)
         self.log_unavailable = Counter("ml_log_unavailable", "Requests refused because they could not be logged.", registry=registry)
         self.version = cache(self._version)
-        self.model = cache(self._model)
+        self.duration = cache(self._duration.labels)
+        self.confidence = cache(self._confidence.labels)
 
     def _version(self, model: str, version: int) -> VersionMetrics:
         labels = (model, str(version))
         return VersionMetrics(self._predictions.labels(*labels), self._errors.labels(*labels), self._loaded.labels(*labels))
-
-    def _model(self, model: str) -> ModelMetrics:
-        return ModelMetrics(self._duration.labels(model), self._confidence.labels(model))
 
 
 def scrape(registry: CollectorRegistry) -> bytes:

@@ -8,6 +8,7 @@ from treadle.errors import FieldProblem, RequestInvalid, TreadleError
 
 STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.BodyMalformed: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.RequestInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ModelNotServed: HTTPStatus.NOT_FOUND,
     errors.ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,0 +1,91 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, scrape
+
+WORKER = """
+import sys
+from prometheus_client import CollectorRegistry
+from treadle.serving.metrics import ServingMetrics
+metrics = ServingMetrics(CollectorRegistry())
+version = metrics.version("churn", 1)
+version.predictions.inc(int(sys.argv[1]))
+version.loaded.set(1)
+for value in range(int(sys.argv[1])):
+    metrics.confidence("churn").observe(0.75)
+print(__import__("os").getpid())
+"""
+
+
+def values(text: bytes, name: str) -> dict[tuple[str, ...], float]:
+    """Return the samples of one name, by the values of their labels."""
+    families = text_string_to_metric_families(text.decode())
+    return {tuple(sample.labels.values()): sample.value for family in families for sample in family.samples if sample.name == name}
+
+
+def test_the_names_are_those_that_alerts_ask_for() -> None:
+    registry = CollectorRegistry()
+    metrics = ServingMetrics(registry)
+    version = metrics.version("churn", 2)
+    version.predictions.inc(3)
+    version.errors.inc()
+    version.loaded.set(1)
+    metrics.duration("churn").observe(0.002)
+    metrics.confidence("churn").observe(0.9)
+    metrics.log_unavailable.inc()
+
+    text = scrape(registry)
+
+    assert values(text, "ml_predictions_total") == {("churn", "2"): 3}
+    assert values(text, "ml_prediction_errors_total") == {("churn", "2"): 1}
+    assert values(text, "ml_model_loaded") == {("churn", "2"): 1}
+    assert values(text, "ml_prediction_duration_seconds_count") == {("churn",): 1}
+    assert values(text, "ml_prediction_confidence_sum") == {("churn",): 0.9}
+    assert values(text, "ml_log_unavailable_total") == {(): 1}
+
+
+def test_a_look_up_by_labels_happens_once() -> None:
+    metrics = ServingMetrics(CollectorRegistry())
+
+    assert metrics.version("churn", 2) is metrics.version("churn", 2)
+    assert metrics.confidence("churn") is metrics.confidence("churn")
+
+
+def test_versions_are_bounded_and_nothing_is_lost() -> None:
+    registry = CollectorRegistry()
+    metrics = ServingMetrics(registry)
+    for version in range(1, VERSIONS + 6):
+        metrics.version("churn", version).predictions.inc(version)
+    metrics.version("iris", 1).predictions.inc(7)
+
+    found = values(scrape(registry), "ml_predictions_total")
+
+    assert len(found) == VERSIONS + 2
+    assert found["churn", "older"] == 1 + 2 + 3 + 4 + 5
+    assert found["churn", "6"] == 6
+    assert found["iris", "1"] == 7
+    assert sum(found.values()) == sum(range(1, VERSIONS + 6)) + 7
+
+
+def test_the_numbers_of_all_processes_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {**os.environ, FOLDER_VARIABLE: str(tmp_path)}
+    for count in ("3", "4"):
+        subprocess.run([sys.executable, "-c", WORKER, count], env=environment, check=True, capture_output=True)
+    # A worker that is only just creating its file, and the live gauges of one that has just died.
+    (tmp_path / "counter_99999.db").touch()
+    (tmp_path / "gauge_livesum_99999.db").symlink_to(tmp_path / "gone")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+
+    text = scrape(CollectorRegistry())
+
+    assert values(text, "ml_predictions_total") == {("churn", "1"): 7}
+    assert values(text, "ml_model_loaded") == {("churn", "1"): 2}
+    buckets = values(text, "ml_prediction_confidence_bucket")
+    assert (buckets["0.7", "churn"], buckets["0.8", "churn"], buckets["+Inf", "churn"]) == (0, 7, 7)
+    assert values(text, "ml_prediction_confidence_count") == {("churn",): 7}
