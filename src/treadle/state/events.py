@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,15 +84,16 @@ def verify(conn: Connection, heads: Sequence[Head] = ()) -> int:
     """
     expected = {head.seq: head.hash for head in heads}
     seq, previous = 0, GENESIS
-    for row in _all(conn):
-        seq += 1
-        if row.seq != seq:
-            raise ChainBroken(seq, "it is missing.")
-        if row.hash != _hash(previous, (row.seq, row.at, row.kind, row.model, row.actor, row.data)):
-            raise ChainBroken(seq, "its hash does not follow from its content and the event before it.")
-        if row.hash != expected.get(seq, row.hash):
-            raise ChainBroken(seq, "it is not the event that was signed: the chain up to here has been written anew.")
-        previous = row.hash
+    with conn.execute(select(events).order_by(events.c.seq), execution_options={"yield_per": 1000}) as rows:
+        for row in rows:
+            seq += 1
+            if row.seq != seq:
+                raise ChainBroken(seq, "it is missing.")
+            if row.hash != _hash(previous, (row.seq, row.at, row.kind, row.model, row.actor, row.data)):
+                raise ChainBroken(seq, "its hash does not follow from its content and the event before it.")
+            if row.hash != expected.get(seq, row.hash):
+                raise ChainBroken(seq, "it is not the event that was signed: the chain up to here has been written anew.")
+            previous = row.hash
     if heads and max(expected) > seq:
         raise ChainBroken(seq + 1, f"it is missing: the chain was signed up to number {max(expected)}.")
     return seq
@@ -136,10 +137,6 @@ def read_heads(path: Path, key: bytes) -> list[Head]:
 
 def _last(conn: Connection) -> Row[Any, Any] | None:
     return conn.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
-
-
-def _all(conn: Connection) -> Iterator[Row[Any]]:
-    yield from conn.execution_options(yield_per=1000).execute(select(events).order_by(events.c.seq))
 
 
 def _hash(previous: str, content: tuple[int, float, str, str | None, str, str]) -> str:
