@@ -207,7 +207,7 @@ def _teacher(rows: DataFrame) -> Pipeline:
 
 def _weights(rows: DataFrame) -> NDArray[np.float64]:
     """Return how likely each row is drawn after the shift: newcomers on fibre without a term, mostly."""
-    pull = 1.5 * (rows["internet_service"] == "Fiber optic") + 1.5 * (rows["contract"] == "Month-to-month") - rows["tenure_months"] / 40
+    pull = 2.0 * (rows["internet_service"] == "Fiber optic") + 2.0 * (rows["contract"] == "Month-to-month") - rows["tenure_months"] / 40
     weights = np.exp(pull.to_numpy(dtype=np.float64))
     return weights / weights.sum()
 
@@ -240,7 +240,7 @@ def _add_services(frame: DataFrame, random: np.random.Generator) -> None:
     frame["phone_service"] = (internet != "DSL") | (random.random(rows) < 0.72)
     more = np.where(random.random(rows) < np.where(internet == "Fiber optic", 0.6, 0.35), "Yes", "No")
     frame["multiple_lines"] = np.where(frame["phone_service"], more, "No phone service")
-    settled = 0.25 + 0.4 * frame["tenure_months"] / 72
+    settled = 0.12 + 0.6 * frame["tenure_months"] / 72
     for name in [*EXTRAS, *STREAMS]:
         taken = np.where(random.random(rows) < settled + (0.1 if name in STREAMS else 0.0), "Yes", "No")
         frame[name] = np.where(internet == "No", "No internet service", taken)

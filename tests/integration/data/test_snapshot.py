@@ -44,7 +44,11 @@ def test_what_was_saved_comes_back_with_its_types(place: SnapshotPlace) -> None:
 def test_the_same_rows_are_one_snapshot_and_others_another(place: SnapshotPlace) -> None:
     first = place.save("churn", rows(), {"turn": "1"})
     assert place.save("churn", rows(), {"turn": "1"}) == first
-    others = [place.save("churn", rows(1), {"turn": "1"}), place.save("churn", rows(), {"turn": "2"}), place.save("churn", rows()[::-1], {"turn": "1"})]
+    others = [
+        place.save("churn", rows(1), {"turn": "1"}),
+        place.save("churn", rows(), {"turn": "2"}),
+        place.save("churn", rows()[::-1], {"turn": "1"}),
+    ]
     assert [snapshot.digest for snapshot in place.list("churn")] == [first.digest, *(snapshot.digest for snapshot in others)]
     assert place.list("iris") == []
 
@@ -73,7 +77,9 @@ def test_dvc_knows_every_snapshot_and_brings_a_lost_one_back(place: SnapshotPlac
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(place.folder.parent / "site"))
 
     def dvc(*arguments: str) -> str:
-        return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=place.folder, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments], cwd=place.folder, check=True, capture_output=True, text=True
+        ).stdout
 
     assert "up to date" in dvc("status")
     assert saved.dvc_md5 in saved.path.with_name(f"{saved.path.name}.dvc").read_text()
@@ -87,7 +93,9 @@ def test_nothing_is_said_and_the_tree_around_is_left_alone(tmp_path: Path, capfd
     SnapshotPlace(tmp_path / ".treadle" / "data").save("churn", rows(), {})
     assert capfd.readouterr() == ("", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".git", ".treadle"]
-    staged = subprocess.run(["git", "-C", str(tmp_path), "diff", "--cached", "--name-only"], check=True, capture_output=True, text=True).stdout
+    staged = subprocess.run(
+        ["git", "-C", str(tmp_path), "diff", "--cached", "--name-only"], check=True, capture_output=True, text=True
+    ).stdout
     assert staged == ""
 
 
