@@ -1,7 +1,7 @@
 """Follow the deployments: see a new generation, load and warm its bundles, replace the routes by one assignment.
 
-A generation whose bundles cannot be loaded is refused: the one before it keeps answering, and the refusal is shown, logged as an
-event and tried again from time to time. While the store is away the last routes stay.
+A generation whose bundles cannot be loaded is refused: the one before it keeps answering, also on a worker that starts only then.
+The refusal is shown, logged as an event and tried again from time to time. While the store is away the last routes stay.
 """
 
 import asyncio
@@ -25,6 +25,9 @@ from treadle.state.store import Store
 
 RETRY_SECONDS = 5.0
 """How long a refused generation rests before it is tried again."""
+
+LOOK_BACK = 10
+"""How many earlier generations a worker tries that starts when the present one is refused."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +68,11 @@ class Follower:
         routes = self._inference.routes
         try:
             changed = self._changed(routes)
+            routes = replace(routes, trouble="", read=True)
+            for deployment in changed:
+                routes = self._followed(routes, deployment)
         except StoreUnavailable as error:
-            self._publish(replace(routes, trouble=error.what))
-            return
-        routes = replace(routes, trouble="", read=True)
-        for deployment in changed:
-            routes = self._followed(routes, deployment)
+            routes = replace(routes, trouble=error.what)
         self._publish(routes)
 
     def close(self) -> None:
@@ -80,11 +82,14 @@ class Follower:
 
     def _changed(self, routes: Routes) -> list[Deployment]:
         """Return the deployments that are due: not followed yet, and not refused a moment ago."""
-        if self._store is None:
-            self._store = self._connect()
-        with self._store.read() as conn:
+        with self._connected().read() as conn:
             due = [model for model, generation in deployments.generations(conn).items() if self._due(routes, model, generation)]
             return [deployment for model, deployment in deployments.current_all(conn).items() if model in due] if due else []
+
+    def _connected(self) -> Store:
+        if self._store is None:
+            self._store = self._connect()
+        return self._store
 
     def _due(self, routes: Routes, model: str, generation: int) -> bool:
         refusal = routes.refused.get(model)
@@ -94,21 +99,39 @@ class Follower:
 
     def _followed(self, routes: Routes, deployment: Deployment) -> Routes:
         """Return the routes with this deployment in them, or with its refusal."""
-        model, generation = deployment.model, deployment.generation
+        model = deployment.model
         try:
-            loaded = {slot.digest: self._load(routes, slot) for slot in deployment.slots if slot.role != "fallback"}
+            taken = self._taken(routes, deployment)
         except TreadleError as error:
-            before = routes.refused.get(model)
-            refusal = Refusal(generation, error.sentence, self._clock())
-            if before is None or (before.generation, before.reason) != (refusal.generation, refusal.reason):
-                self._tell("bundle.refused", model, {"generation": generation, "reason": refusal.reason})
-            return replace(routes, refused={**routes.refused, model: refusal})
+            routes = self._refused(routes, deployment, error)
+            return routes if model in routes.tables else self._earlier(routes, deployment)
+        return replace(taken, refused={name: refusal for name, refusal in routes.refused.items() if name != model})
+
+    def _taken(self, routes: Routes, deployment: Deployment) -> Routes:
+        loaded = {slot.digest: self._load(routes, slot) for slot in deployment.slots if slot.role != "fallback"}
         if deployment.fallback is not None:
             loaded |= self._load_fallback(routes, deployment, deployment.fallback)
-        self._tell("deployment.followed", model, {"generation": generation, "versions": [slot.version for slot in deployment.slots]})
-        refused = {name: refusal for name, refusal in routes.refused.items() if name != model}
-        tables = {**routes.tables, model: table(deployment)}
-        return replace(routes, tables=tables, refused=refused, loaded=_used(tables, {**routes.loaded, **loaded}))
+        versions = [slot.version for slot in deployment.slots]
+        self._tell("deployment.followed", deployment.model, {"generation": deployment.generation, "versions": versions})
+        tables = {**routes.tables, deployment.model: table(deployment)}
+        return replace(routes, tables=tables, loaded=_used(tables, {**routes.loaded, **loaded}))
+
+    def _refused(self, routes: Routes, deployment: Deployment, error: TreadleError) -> Routes:
+        before = routes.refused.get(deployment.model)
+        refusal = Refusal(deployment.generation, error.sentence, self._clock())
+        if before is None or (before.generation, before.reason) != (refusal.generation, refusal.reason):
+            self._tell("bundle.refused", deployment.model, {"generation": refusal.generation, "reason": refusal.reason})
+        return replace(routes, refused={**routes.refused, deployment.model: refusal})
+
+    def _earlier(self, routes: Routes, deployment: Deployment) -> Routes:
+        """Return the routes with the last generation before this one that can be loaded: the other workers still answer with it."""
+        with self._connected().read() as conn:
+            known = deployments.history(conn, deployment.model)
+        older = [item for item in known if item.generation < deployment.generation]
+        for item in older[: -LOOK_BACK - 1 : -1]:
+            with contextlib.suppress(TreadleError):
+                return self._taken(routes, item)
+        return routes
 
     def _load(self, routes: Routes, slot: Slot) -> Loaded:
         return routes.loaded.get(slot.digest) or Loaded(self._bundles.get(slot.digest))

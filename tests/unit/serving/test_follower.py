@@ -84,6 +84,22 @@ def test_a_refused_generation_is_tried_again_after_a_rest(service: Service) -> N
     assert service.events() == [("bundle.refused", "churn"), ("deployment.followed", "churn")]
 
 
+def test_a_worker_that_starts_when_the_present_generation_is_refused_answers_with_the_one_before(service: Service) -> None:
+    bad = service.slot(small_bundles.answering(2), 3)
+    for slot in (service.slot(small_bundles.answering(), 1), service.slot(small_bundles.answering(1), 2), bad):
+        service.deploy(slot)
+    small_bundles.flip(service.bundles, bad.digest)
+
+    service.follower.look()
+
+    assert service.predict()["version"] == 2
+    assert service.inference.routes.refused["churn"].generation == 3
+    assert service.events() == [("bundle.refused", "churn"), ("deployment.followed", "churn")]
+
+    service.follow(service.slot(small_bundles.answering(3), 4))
+    assert (service.predict()["version"], service.inference.routes.refused) == (4, {})
+
+
 def test_one_broken_model_leaves_the_others_alone(service: Service) -> None:
     bad = service.slot(small_bundles.answering(1), 1)
     small_bundles.flip(service.bundles, bad.digest, "card.json")
