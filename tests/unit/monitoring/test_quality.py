@@ -28,6 +28,7 @@ def test_quality_as_at_training_is_good() -> None:
     assert report.value is not None
     assert report.low < report.value < report.high
     assert report.limit == pytest.approx(0.79)
+    assert report.accuracy == pytest.approx(np.mean(rows(2000, 1.4)[1].argmax(axis=1) == rows(2000, 1.4)[0]))
     assert "not wholly beyond the limit 0.790; at training it was 0.840" in report.reasons[0]
 
 
@@ -35,6 +36,7 @@ def test_quality_whose_interval_lies_below_the_drop_is_bad() -> None:
     report = assess("roc_auc", BINARY, *rows(1000, 0.2), 0.84, POLICY)
     assert report.bad
     assert report.high is not None
+    assert report.limit is not None
     assert report.high < report.limit
 
 
@@ -42,6 +44,7 @@ def test_a_bad_value_that_chance_may_explain_is_not_bad() -> None:
     y, scores = rows(200, 0.9, seed=3)
     report = assess("roc_auc", BINARY, y, scores, 0.84, POLICY)
     assert report.value is not None
+    assert report.limit is not None
     assert report.value < report.limit
     assert not report.bad
 
@@ -53,6 +56,15 @@ def test_a_limit_of_the_policy_comes_before_the_drop() -> None:
     assert report.bad
 
 
+def test_a_metric_that_was_not_sealed_needs_a_limit() -> None:
+    report = assess("roc_auc", BINARY, *rows(500, 1.4), None, POLICY)
+    assert (report.assessed, report.limit) == (False, None)
+    assert "was not measured when the version was sealed" in report.reasons[0]
+    judged = assess("roc_auc", BINARY, *rows(500, 0.0), None, POLICY.model_copy(update={"limit": 0.8}))
+    assert judged.bad
+    assert judged.reasons[0].endswith("wholly beyond the limit 0.800.")
+
+
 def test_a_larger_error_is_worse() -> None:
     y = np.random.default_rng(1).normal(100, 10, 500)
     scores = (y + np.random.default_rng(2).normal(0, 4, 500))[:, None]
@@ -60,6 +72,7 @@ def test_a_larger_error_is_worse() -> None:
     report = assess("rmse", REGRESSION, y, scores, 2.0, QualityPolicy(max_drop=1.0))
     assert report.bad
     assert report.limit == 3.0
+    assert report.accuracy is None
 
 
 def test_few_rows_are_not_judged() -> None:
