@@ -55,6 +55,7 @@ def people() -> DataFrame:
 
 
 CODE = """
+import pandas as pd
 
 def load(path):
     return pd.read_csv(path) if path else pd.DataFrame({"age": [1, 2]})

@@ -49,7 +49,7 @@ def test_the_encoding_is_that_of_a_request(contract: Contracts, people: DataFram
     interface = contract().interface
     people.loc[3, "plan"] = "gold"
     people.loc[4, "plan"] = None
-    rows = [{name: value for name, value in row.items() if not pd.isna(value)} for row in people.to_dict("records")]
+    rows = [{str(name): value for name, value in row.items() if not pd.isna(value)} for row in people.to_dict("records")]
     np.testing.assert_array_equal(matrix(interface, people), to_matrix(interface, rows))
 
 
