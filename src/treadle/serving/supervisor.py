@@ -139,7 +139,7 @@ class Supervisor:
                 pass_fds=child.fds,
                 # Its own group: a Ctrl-C in the terminal reaches us alone, and we stop the children in order.
                 process_group=0,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 (calls prctl and nothing that could hold a lock)
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 (calls prctl and nothing that could hold a lock)
             )
         kept.started = self._clock()
         self._report(Notice(child.name, "started", f"process {kept.process.pid}"))
@@ -166,8 +166,8 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Return what a child does before it becomes its program: ask the kernel to stop it when we die."""
+def die_with(parent: int) -> Callable[[], None] | None:
+    """Return what a child does before it becomes its program: ask the kernel to stop it when ``parent`` dies (Linux)."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from treadle.errors import PortTaken
-from treadle.serving import supervisor
 from treadle.serving.metrics import FOLDER_VARIABLE
 from treadle.serving.supervisor import (
     STEADY,
     Child,
     Notice,
     Supervisor,
+    die_with,
     environment,
     fresh_metrics,
     listen,
@@ -253,4 +253,4 @@ def test_the_numbers_of_an_earlier_run_are_forgotten_and_a_dead_worker_is_marked
 def test_a_child_asks_the_kernel_only_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
 
-    assert supervisor._die_with(os.getpid()) is None  # noqa: SLF001 (there is no other way to see it)
+    assert die_with(os.getpid()) is None
