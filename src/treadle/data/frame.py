@@ -47,11 +47,10 @@ def frame_from_log(interface: Interface, rows: LabelledRows) -> DataFrame:
     """
     columns: dict[str, Any] = {feature.name: _decoded(feature, rows.matrix[:, index]) for index, feature in enumerate(interface.features)}
     if interface.entity is not None:
-        columns[interface.entity] = pd.array(rows.entity, dtype="str")
+        columns[interface.entity] = rows.entity
     if interface.time is not None:
         columns[interface.time] = pd.to_datetime(rows.at, unit="s", utc=True)
-    labels = pd.array(rows.labels, dtype="str")
-    columns[interface.target.name] = labels.astype("float64") if interface.task == "regression" else labels
+    columns[interface.target.name] = [float(label) for label in rows.labels] if interface.task == "regression" else rows.labels
     return DataFrame(columns)
 
 
@@ -69,7 +68,7 @@ def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:
     missing = np.isnan(values)
     if isinstance(feature, CategoryFeature):
         names = np.array([*feature.categories, None], dtype=object)  # -1 takes the last one
-        return pd.array(names[np.where(missing, -1, values).astype(np.int64)], dtype="str")
+        return names[np.where(missing, -1, values).astype(np.int64)].tolist()
     if isinstance(feature, BooleanFeature):
         return pd.arrays.BooleanArray(np.where(missing, 0, values).astype(bool), missing) if missing.any() else values.astype(bool)
     return values.astype(np.float64)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.projects.conftest import PROJECTS, Bench
 from treadle import projects
+from treadle.data.frame import target
 from treadle.data.sources import fetch
 from treadle.data.split import split
 from treadle.data.validate import require_valid
@@ -29,11 +30,8 @@ def test_the_project_of_the_guide_is_found_fetched_and_trained(workspace: Worksp
     assert require_valid(wine.project.contract, frame).rows == 178
     parted = split(wine.interface, frame, 42)
     holdout = frame.iloc[parted.holdout]
-    measured = measure(
-        wine.interface,
-        holdout["grower"].map({name: index for index, name in enumerate(wine.interface.target.classes)}).to_numpy(),
-        wine.scores(wine.fit(frame.iloc[parted.train], 42), holdout),
-    )
+    model = wine.fit(frame.iloc[parted.train], 42)
+    measured = measure(wine.interface, target(wine.interface, holdout), wine.scores(model, holdout))
     assert measured["f1_macro"] >= wine.project.contract.policy.gate.minimum["f1_macro"]
 
 
