@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable
 
 from treadle.projects import Project
-from treadle.registry import promotion
-from treadle.registry.promotion import Registered
-from treadle.registry.tracking import Tracking
+from treadle.registry import promotion, versions
+from treadle.registry.tracking import Registered, Tracking
 from treadle.settings import Workspace
 from treadle.state import deployments
 from treadle.state.deployments import Deployment
@@ -31,8 +30,8 @@ class Loop:
         self._tell = tell
 
     def train(self, project: Project, *, seed: int) -> Registered:
-        """data → training → registry: fetch, snapshot, validate, fit, evaluate, export, seal, register."""
-        return promotion.train_and_register(self._workspace, self._store, project, seed=seed, at=self._clock(), tell=self._tell)
+        """Data → training → registry: fetch, snapshot, validate, fit, evaluate, export, seal, register."""
+        return versions.train_and_register(self._workspace, self._store, project, seed=seed, at=self._clock(), tell=self._tell)
 
     def gate(self, project: Project, version: int | None = None) -> Verdict:
         """registry: judge a version (the newest one, if none is named) by the policy as it is now."""
@@ -40,14 +39,14 @@ class Loop:
         return promotion.gate_version(self._workspace, self._store, project, number, at=self._clock())
 
     def promote(self, project: Project, version: int | None = None) -> tuple[Verdict, Deployment | None]:
-        """registry → serving: gate a version and, if it passes, give it all traffic. Servers follow by themselves."""
+        """Registry → serving: gate a version and, if it passes, give it all traffic. Servers follow by themselves."""
         verdict = self.gate(project, version)
         if not verdict.passed:
             return verdict, None
         return verdict, promotion.promote(self._workspace, self._store, project, verdict.version, verdict, at=self._clock())
 
     def close(self, stop: threading.Event, *, once: bool = False) -> None:
-        """monitoring → retraining → (data …): watch what is served, and turn the loop whenever the policy says so."""
+        """Monitoring → retraining → (data …): watch what is served, and turn the loop whenever the policy says so."""
         run_controller(self._workspace, self._store, stop, once=once)
 
     def deployed(self, project: Project) -> Deployment | None:

@@ -29,11 +29,15 @@ def loop(
     once: Annotated[bool, typer.Option("--once", help="One round, then stop.")] = False,
 ) -> None:
     """Run the controller: watch the models, retrain, judge, roll out, until Ctrl-C."""
-    from treadle.console import out
-    from treadle.loop import run_controller
+    import threading
 
-    with out.opened() as (workspace, store):
-        run_controller(workspace, store, once=once, tell=out.say)
+    from treadle.console import out
+    from treadle.loop import Loop
+    from treadle.serving.supervisor import stopped_by_signals
+
+    stop = threading.Event()
+    with out.opened() as (workspace, store), stopped_by_signals(stop):
+        Loop(workspace, store).close(stop, once=once)
 
 
 def predict(model: ModelName, rows: RowFile = None, url: Url = None, json: Json = False) -> None:
@@ -58,7 +62,9 @@ def label(
 
     workspace = out.workspace()
     out.project(workspace, model)
-    client.label(url or client.address(workspace), model, {"prediction_id": prediction, "request_id": request, "entity": entity, "value": value})
+    client.label(
+        url or client.address(workspace), model, {"prediction_id": prediction, "request_id": request, "entity": entity, "value": value}
+    )
     out.say(f"The label {value} is taken.")
 
 
@@ -78,7 +84,9 @@ def simulate(
 
     workspace = out.workspace()
     pace = Pace(rate=rate, delay=delay)
-    tally = client.simulate(workspace, out.project(workspace, model), pace, url=url or client.address(workspace), seconds=seconds, shifted=shifted, seed=seed)
+    tally = client.simulate(
+        workspace, out.project(workspace, model), pace, url=url or client.address(workspace), seconds=seconds, shifted=shifted, seed=seed
+    )
     text = f"{tally.rows} rows in {tally.requests} requests, {tally.failed} failed, {tally.labels} labels told."
     out.answer({"rows": tally.rows, "requests": tally.requests, "failed": tally.failed, "labels": tally.labels}, json=json, text=text)
     if tally.failed:
@@ -87,12 +95,17 @@ def simulate(
 
 def demo(
     seed: Seed = 1,
-    shift: Annotated[bool, typer.Option("--shift/--no-shift", help="Whether the world changes; without a change nothing must happen.")] = True,
-    retrain: Annotated[bool, typer.Option("--retrain/--no-retrain", help="Whether the loop may retrain; without it the model stays down.")] = True,
+    shift: Annotated[
+        bool, typer.Option("--shift/--no-shift", help="Whether the world changes; without a change nothing must happen.")
+    ] = True,
+    retrain: Annotated[
+        bool, typer.Option("--retrain/--no-retrain", help="Whether the loop may retrain; without it the model stays down.")
+    ] = True,
     step: Annotated[bool, typer.Option("--step", help="Pause before each stage and say what comes.")] = False,
     stop: Annotated[bool, typer.Option("--exit", help="Stop the services at the end instead of waiting for Ctrl-C.")] = False,
 ) -> None:
     """Show one whole turn of the loop: from raw data to a service that heals itself."""
-    from treadle.demo.script import Plan, run
+    from treadle.demo.report import Plan
+    from treadle.demo.script import run
 
     raise typer.Exit(run(Plan(seed=seed, shift=shift, retrain=retrain, step=step, stop=stop)))

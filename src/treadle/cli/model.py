@@ -17,18 +17,20 @@ def register(app: typer.Typer) -> None:
 def train(
     model: ModelName,
     seed: Seed = 42,
-    snapshot: Annotated[str | None, typer.Option("--snapshot", help="Digest of a snapshot to train on; without it, the data of the contract.")] = None,
+    snapshot: Annotated[
+        str | None, typer.Option("--snapshot", help="Digest of a snapshot to train on; without it, the data of the contract.")
+    ] = None,
     turn: Annotated[str | None, typer.Option("--turn", help="Turn of the loop that asks for it.")] = None,
     cut: Annotated[float | None, typer.Option("--cut", help="Time of the latest prediction in the snapshot, in epoch seconds.")] = None,
     json: Json = False,
 ) -> None:
     """Train a version, evaluate it, and register it. It gets no role by this."""
     from treadle.console import out
-    from treadle.registry.promotion import train_and_register
+    from treadle.registry.versions import train_and_register
 
     with out.opened() as (workspace, store):
         registered = train_and_register(
-            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut, at=time.time(), tell=out.quiet if json else out.tell
+            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut, at=time.time()
         )
     out.answer(registered, json=json, text=f"{model} version {registered.version} is registered (bundle {registered.digest[:12]}).")
 
@@ -69,7 +71,9 @@ def promote(model: ModelName, version: Version = None, json: Json = False) -> No
 
 def rollback(
     model: ModelName,
-    to: Annotated[int | None, typer.Option("--to", help="Generation whose roles come back; without it, the last one with another champion.")] = None,
+    to: Annotated[
+        int | None, typer.Option("--to", help="Generation whose roles come back; without it, the last one with another champion.")
+    ] = None,
     reason: Reason = "rolled back by hand",
     json: Json = False,
 ) -> None:
@@ -78,6 +82,8 @@ def rollback(
     from treadle.registry import promotion
 
     with out.opened() as (workspace, store):
-        deployment = promotion.rollback(store, out.project(workspace, model).name, reason=reason, at=time.time(), actor=out.person(), to=to)
+        deployment = promotion.rollback(
+            workspace, store, out.project(workspace, model).name, reason=reason, at=time.time(), actor=out.person(), to=to
+        )
     champion = deployment.champion.version if deployment.champion else "nobody"
     out.answer(deployment, json=json, text=f"{model} is back at version {champion}, in generation {deployment.generation}.")

@@ -31,11 +31,17 @@ def _deployed(facts: Facts) -> Line:
 
 def _verdict(facts: Facts) -> Line:
     said = "passes" if facts["passed"] else "does not pass"
-    return Line(f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad")
+    return Line(
+        f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad"
+    )
 
 
 def _episode(facts: Facts) -> Line:
     return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {facts.get('evidence', {}).get('reason', '')}", "bad")
+
+
+def _turn_advanced(facts: Facts) -> Line:
+    return Line(str(facts["data"].get("seen") or _STEPS.get(facts["step"], facts["step"])), "change")
 
 
 def _turn_closed(facts: Facts) -> Line:
@@ -51,7 +57,9 @@ _STEPS = {
 _SILENT = frozenset({"worker.started", "worker.stopped"})
 
 _LINES: Mapping[str, Callable[[Facts], Line]] = {
-    "data.snapshotted": lambda facts: Line(f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"),
+    "data.snapshotted": lambda facts: Line(
+        f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"
+    ),
     "data.refused": lambda facts: Line(f"the data are refused: {facts['error']}", "bad"),
     "training.finished": lambda facts: Line(f"trained and exported: {facts['metric']} {facts['value']:.3f} on the holdout"),
     "training.failed": lambda facts: Line(f"the training failed: {facts['error']}", "bad"),
@@ -59,11 +67,13 @@ _LINES: Mapping[str, Callable[[Facts], Line]] = {
     "verdict.recorded": _verdict,
     "deployment.changed": _deployed,
     "deployment.followed": lambda facts: Line(f"a worker follows generation {facts['generation']}", "quiet"),
-    "bundle.refused": lambda facts: Line(f"a worker refuses a bundle: {facts.get('error', '')}", "bad"),
+    "bundle.refused": lambda facts: Line(f"a worker refuses generation {facts['generation']}: {facts['reason']}", "bad"),
     "episode.opened": _episode,
-    "episode.closed": lambda facts: Line(f"the {facts['signal']} episode of version {facts['version']} closes: {facts['outcome']}", "quiet"),
+    "episode.closed": lambda facts: Line(
+        f"the {facts['signal']} episode of version {facts['version']} closes: {facts['outcome']}", "quiet"
+    ),
     "turn.opened": lambda facts: Line(f"a turn of the loop opens. {facts['cause']}", "change"),
-    "turn.advanced": lambda facts: Line(_STEPS.get(facts["step"], facts["step"]), "change"),
+    "turn.advanced": _turn_advanced,
     "turn.closed": _turn_closed,
     "alias.overridden": lambda facts: Line(f"an alias moved by hand in MLflow is put back: {dict(facts)}", "bad"),
     "person.needed": lambda facts: Line(f"a person is needed: {facts['reason']}", "bad"),

@@ -89,13 +89,9 @@ def as_json(value: object) -> Any:
         return {str(key): as_json(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         return as_json(value.tolist())
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Sequence | frozenset | set) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [as_json(inner) for inner in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def verdict_text(verdict: Verdict) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from treadle.bundle.place import BundlePlace
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project, discover
-from treadle.registry import promotion
+from treadle.registry import explanation
 from treadle.retraining.decide import decide
 from treadle.retraining.progress import progress
 from treadle.retraining.situation import read_situation
@@ -111,7 +111,9 @@ def drift_table(observation: Observation) -> Table | str:
     if drift is None or not drift.assessed:
         rows = drift.rows if drift is not None else 0
         return f"{rows} rows in the window: too few to judge (drift.min_rows)."
-    drawn = Table(title=f"version {observation.version}, {drift.rows} rows, score {drift.score:.2f}: {'drifted' if drift.drifted else 'calm'}")
+    drawn = Table(
+        title=f"version {observation.version}, {drift.rows} rows, score {drift.score:.2f}: {'drifted' if drift.drifted else 'calm'}"
+    )
     for column in ("column", "PSI", "Jensen-Shannon", "KS", "p-value", ""):
         drawn.add_column(column, justify="left" if column in {"column", ""} else "right")
     for one in (*drift.features, *drift.prediction):
@@ -122,7 +124,7 @@ def drift_table(observation: Observation) -> Table | str:
 
 def explain(workspace: Workspace, store: Store, project: Project, *, now: float) -> list[str]:
     """Return the last decision about a model in sentences, and where its loop stands now."""
-    sentences = list(promotion.explain(store, project.name))
+    sentences = list(explanation.explain(store, project.name))
     if _deployed(store, project) is not None:
         sentences.append(f"Now ({time.strftime('%H:%M:%S', time.localtime(now))}): {loop_sentence(workspace, store, project, now=now)}")
     return sentences

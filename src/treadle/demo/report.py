@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rich.table import Table
 
@@ -14,19 +13,24 @@ STAYS_DOWN_BELOW = 0.2
 """Without retraining, at most this share of the gap may close by itself."""
 
 
-class Addresses(Protocol):
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asks for: which arm of the experiment, and how it is shown."""
+
+    seed: int = 1
+    shift: bool = True
+    retrain: bool = True
+    step: bool = False
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class Addresses:
     """Where the services of the demo answer."""
 
     api: str
     tracking: str
     controller: str
-
-
-class Arms(Protocol):
-    """Which arm of the experiment this is."""
-
-    shift: bool
-    retrain: bool
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Outcome:
     sentence: str
 
 
-def judge(plan: Arms, healing: Healing, times: Times, told: Sequence[Event]) -> Outcome:
+def judge(plan: Plan, healing: Healing, times: Times, told: Sequence[Event]) -> Outcome:
     """Say whether the run went as it must for its arm: healed, calm, or down."""
     if times.failed:
         first = next(tally.failures[0] for tally in times.tallies.values() if tally.failures)
@@ -63,13 +67,16 @@ def judge(plan: Arms, healing: Healing, times: Times, told: Sequence[Event]) -> 
         return Outcome(good=False, sentence="The log is not what the clients received.")
     if not plan.shift:
         return _calm(told)
-    if not plan.retrain:
-        return _down(healing, told)
+    return _healed(healing, times, told) if plan.retrain else _down(healing, told)
+
+
+def _healed(healing: Healing, times: Times, told: Sequence[Event]) -> Outcome:
     if times.promoted is None:
         return Outcome(good=False, sentence=f"NOT healed: no better model was promoted. {_last_turn(told)}")
+    closed = f"{healing.closed:.0%} of the gap to the oracle is closed"
     if not healing.healed:
-        return Outcome(good=False, sentence=f"NOT healed: only {healing.closed:.0%} of the gap to the oracle is closed; {HEALED_FROM:.0%} are needed.")
-    return Outcome(good=True, sentence=f"Healed: {healing.closed:.0%} of the gap to the oracle is closed, and nobody was called.")
+        return Outcome(good=False, sentence=f"NOT healed: only {closed}; {HEALED_FROM:.0%} are needed.")
+    return Outcome(good=True, sentence=f"Healed: {closed}, and nobody was called.")
 
 
 def _calm(told: Sequence[Event]) -> Outcome:

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
@@ -16,6 +15,7 @@ from treadle.console.narration import narrate
 from treadle.console.screen import Bar, Screen
 from treadle.demo import report
 from treadle.demo.healing import measure
+from treadle.demo.report import Plan
 from treadle.demo.services import Services
 from treadle.demo.stages import STAGES, Stage
 from treadle.demo.stream import Stream
@@ -48,17 +48,6 @@ FRESH_SEED = 2_000
 """Added to the seed of the demo: the traffic and the rows that judge it come from two streams of the same world."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the command line asks for."""
-
-    seed: int = 1
-    shift: bool = True
-    retrain: bool = True
-    step: bool = False
-    stop: bool = False
-
-
 def run(plan: Plan) -> int:
     """Run the demo in a state folder of its own and return the exit code: 0 when it went as it must for this plan."""
     workspace = demo_workspace(plan)
@@ -75,7 +64,14 @@ def demo_workspace(plan: Plan) -> Workspace:
     """Return the present workspace with the demo's policy, quick clocks, and a state folder that nobody else has."""
     base = Workspace.find()
     home = base.home / f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    changes = {"home": home, "overlay": "demo", "profile_seconds": 1.0, "controller_seconds": 0.5, "poll_seconds": 0.2, "retraining": plan.retrain}
+    changes = {
+        "home": home,
+        "overlay": "demo",
+        "profile_seconds": 1.0,
+        "controller_seconds": 0.5,
+        "poll_seconds": 0.2,
+        "retraining": plan.retrain,
+    }
     return Workspace(base.root, base.settings.model_copy(update=changes))
 
 
@@ -101,11 +97,14 @@ class Demo:
         first = self._champion()
         self._stage("serve")
         with Services(self._workspace, self._notice) as services:
-            self._screen.line(f"API {services.api}/docs   MLflow {services.tracking}   controller {services.controller}", "good")
+            told = services.addresses
+            self._screen.line(f"API {told.api}/docs   MLflow {told.tracking}   controller {told.controller}", "good")
             times = self._traffic(services)
-            healing = measure(self._project, self._bundles, self._fresh_world(), {"first": first, "last": self._champion()}, seed=self._plan.seed)
+            healing = measure(
+                self._project, self._bundles, self._fresh_world(), {"first": first, "last": self._champion()}, seed=self._plan.seed
+            )
             outcome = report.judge(self._plan, healing, times, self._events)
-            self._screen.table(report.table(healing, times, services, shift=self._plan.shift))
+            self._screen.table(report.table(healing, times, services.addresses, shift=self._plan.shift))
             self._screen.line(outcome.sentence, "good" if outcome.good else "bad")
             if not self._plan.stop:
                 self._wait_for_ctrl_c(services)
@@ -131,7 +130,7 @@ class Demo:
             raise DemoStuck(f"the gate refused the first version of {project.name}: {' '.join(verdict.reasons)}", self._logs)
 
     def _traffic(self, services: Services) -> report.Times:
-        clients = [self._client(services.api, project) for project in self._projects.values()]
+        clients = [self._client(services.addresses.api, project) for project in self._projects.values()]
         shifting = clients[0]
         times = report.Times()
         self._stage("traffic")
@@ -157,7 +156,11 @@ class Demo:
         if not self._plan.retrain:
             self._wait("nobody retrains", CONTROL_SECONDS)
             return
-        healed = self._wait("until a better model answers", HEAL_SECONDS, lambda event: event.kind == "turn.closed" and event.data.get("outcome") == "promoted")
+        healed = self._wait(
+            "until a better model answers",
+            HEAL_SECONDS,
+            lambda event: event.kind == "turn.closed" and event.data.get("outcome") == "promoted",
+        )
         if healed is not None:
             times.promoted = healed.at
             self._wait("the new champion at work", AFTER_SECONDS)
@@ -247,7 +250,7 @@ class Demo:
             self._screen.line(f"{notice.child} {notice.what} ({notice.detail})", "bad" if notice.what == "died" else "quiet")
 
     def _wait_for_ctrl_c(self, services: Services) -> None:
-        self._screen.line(f"The services stay up: {services.api}/docs, {services.tracking}. Ctrl-C stops them.")
+        self._screen.line(f"The services stay up: {services.addresses.api}/docs, {services.addresses.tracking}. Ctrl-C stops them.")
         with suppress(KeyboardInterrupt):
             while True:
                 self._tell_events()

@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from treadle.demo.report import Addresses
 from treadle.errors import PortTaken, ServiceUnreachable
 from treadle.serving.supervisor import Child, Notice, Supervisor, environment, fresh_metrics, listen, service
 from treadle.settings import Workspace
@@ -33,19 +34,14 @@ class Services:
         self._thread = threading.Thread(target=self._run, name="services")
 
     @property
-    def api(self) -> str:
-        """The address of the service."""
-        return f"http://{self._workspace.settings.host}:{self.port}"
-
-    @property
-    def tracking(self) -> str:
-        """The address of the MLflow page."""
-        return f"http://{self._workspace.settings.host}:{self.tracking_port}"
-
-    @property
-    def controller(self) -> str:
-        """The address of the controller's metrics."""
-        return f"http://{self._workspace.settings.host}:{self.controller_port}/metrics"
+    def addresses(self) -> Addresses:
+        """Where they answer."""
+        host = self._workspace.settings.host
+        return Addresses(
+            api=f"http://{host}:{self.port}",
+            tracking=f"http://{host}:{self.tracking_port}",
+            controller=f"http://{host}:{self.controller_port}/metrics",
+        )
 
     def __enter__(self) -> Self:
         fresh_metrics(self._workspace)
@@ -67,24 +63,31 @@ class Services:
 
     def _controller(self) -> Child:
         variables = {**environment(self._workspace), "TREADLE_CONTROLLER_PORT": str(self.controller_port)}
-        return Child("controller", (sys.executable, "-m", "treadle.cli.main", "loop"), variables, self._workspace.home / "logs" / "controller.log")
+        return Child(
+            "controller", (sys.executable, "-m", "treadle.cli.main", "loop"), variables, self._workspace.home / "logs" / "controller.log"
+        )
 
     def _mlflow(self) -> Child:
-        return Child("mlflow", tracking_command(self._workspace, self.tracking_port), TRACKING_ENVIRONMENT, self._workspace.home / "logs" / "mlflow.log")
+        return Child(
+            "mlflow",
+            tracking_command(self._workspace, self.tracking_port),
+            TRACKING_ENVIRONMENT,
+            self._workspace.home / "logs" / "mlflow.log",
+        )
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         last = "it has not answered yet"
         while time.monotonic() < deadline:
             try:
-                answer = httpx.get(f"{self.api}/ready", timeout=2)
+                answer = httpx.get(f"{self.addresses.api}/ready", timeout=2)
                 if answer.is_success:
                     return
                 last = answer.text
             except httpx.TransportError as error:
                 last = str(error)
             time.sleep(0.1)
-        raise ServiceUnreachable(self.api, last)
+        raise ServiceUnreachable(self.addresses.api, last)
 
 
 TRACKING_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}

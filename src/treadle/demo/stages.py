@@ -40,7 +40,7 @@ STAGES: Mapping[str, Stage] = {
     ),
     "heal": Stage(
         "The loop turns",
-        "Logged rows whose labels have matured train a challenger, and later rows of other customers judge it against the champion, pair by pair. "
+        "Logged rows whose labels have matured train a challenger, and later rows of other customers judge it against the champion. "
         "If the gate lets it through it meets a part of the traffic as canary, and is promoted by verdict.",
         "docs/architecture/retraining.md",
     ),

@@ -9,12 +9,15 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event as Flag
+
+from sqlalchemy import Connection
 
 from treadle.bundle.place import BundlePlace
 from treadle.data.snapshot import SnapshotPlace
 from treadle.errors import LeaseLost, StoreUnavailable, TreadleError
+from treadle.monitoring.alarms import alarms, cleared
 from treadle.monitoring.metrics import ControllerMetrics
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project, discover
@@ -24,8 +27,7 @@ from treadle.retraining.decide import decide
 from treadle.retraining.situation import read_situation
 from treadle.retraining.steps import FIRST_STEP, STEPS, Desk, End, Result
 from treadle.settings import Workspace
-from treadle.state import deployments, episodes, events, lease, turns
-from treadle.state.deployments import Deployment
+from treadle.state import deployments, episodes, events, joins, lease, turns
 from treadle.state.lease import Lease
 from treadle.state.store import Store
 from treadle.state.turns import Turn
@@ -78,7 +80,9 @@ class Controller:
         try:
             if not self._hold():
                 return False
-            for project in discover(self._workspace).values():
+            projects = discover(self._workspace)
+            self._join_labels(projects)
+            for project in projects.values():
                 self._attend_safely(project)
             self._housekeep()
         except LeaseLost as error:
@@ -93,13 +97,23 @@ class Controller:
     def _hold(self) -> bool:
         now = self._clock()
         ttl = max(LEASE_SECONDS, LEASE_ROUNDS * self._workspace.settings.controller_seconds)
-        self._lease = lease.renew(self._plain, self._lease, ttl=ttl, now=now) if self._lease else lease.acquire(self._plain, LEASE, self._holder, ttl=ttl, now=now)
+        self._lease = (
+            lease.renew(self._plain, self._lease, ttl=ttl, now=now)
+            if self._lease
+            else lease.acquire(self._plain, LEASE, self._holder, ttl=ttl, now=now)
+        )
         return self._lease is not None
 
-    def _check(self, conn: "lease.Connection") -> None:
+    def _check(self, conn: Connection) -> None:
         if self._lease is None:
             raise LeaseLost(LEASE, self._holder)
         lease.check(conn, self._lease)
+
+    def _join_labels(self, projects: Mapping[str, Project]) -> None:
+        """Give the labels that have come to their predictions; those that waited too long wait no more."""
+        expire = {name: project.contract.policy.labels.expire for name, project in projects.items()}
+        with self._store.write() as conn:
+            joins.resolve_labels(conn, now=self._clock(), expire=expire)
 
     def _attend_safely(self, project: Project) -> None:
         """One model's trouble must not stop the others."""
@@ -121,25 +135,26 @@ class Controller:
         now = self._clock()
         observation = observe(self._store, self._bundles, project, now=now)
         self._metrics.observed(project.name, observation)
-        self._keep_episodes(project, deployment, observation)
+        self._keep_episodes(project, deployment.champion.version, observation)
         self._open_turn(project, now)
         self._step(project)
 
-    def _keep_episodes(self, project: Project, deployment: Deployment, observation: Observation) -> None:
+    def _keep_episodes(self, project: Project, version: int, observation: Observation) -> None:
         """Open an episode per alarm; close those that have passed or whose version is champion no more."""
         with self._store.read() as conn:
             open_now = episodes.open_ones(conn, project.name)
-        version = deployment.champion.version
-        alarms = {alarm.signal: alarm for alarm in observation.alarms}
-        fresh = [alarm for alarm in alarms.values() if not any(one.signal == alarm.signal and one.version == version for one in open_now)]
-        past = [one for one in open_now if one.version == version and one.signal in observation.cleared]
+        known = {one.signal for one in open_now if one.version == version}
+        fresh = [alarm for alarm in alarms(observation) if alarm.signal not in known]
+        past = [one for one in open_now if one.version == version and one.signal in cleared(observation)]
         old = [one for one in open_now if one.version != version]
         if not (fresh or past or old):
             return
         now = self._clock()
         with self._store.write() as conn:
             for alarm in fresh:
-                episodes.open_episode(conn, project.name, version=version, signal=alarm.signal, onset=alarm.onset, evidence=alarm.evidence, at=now)
+                episodes.open_episode(
+                    conn, project.name, version=version, signal=alarm.signal, onset=alarm.onset, evidence=alarm.evidence, at=now
+                )
             for one in past:
                 episodes.close_episode(conn, one, outcome="recovered", at=now)
             for one in old:

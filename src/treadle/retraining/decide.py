@@ -70,12 +70,17 @@ def _blocked(situation: Situation, policy: RetrainPolicy) -> Decision | None:
     if not failures:
         return None
     if failures >= policy.max_failures:
-        return Decision(None, f"{failures} turns in a row have failed (retrain.max_failures is {policy.max_failures}); a person is asked to look.", ask=True)
+        return Decision(
+            None,
+            f"{failures} turns in a row have failed (retrain.max_failures is {policy.max_failures}); a person is asked to look.",
+            ask=True,
+        )
     rested = situation.now - (situation.recent[0].closed_at or situation.now)
     if rested < policy.backoff:
         return Decision(None, f"The last turn failed {rested:.0f} s ago; the loop rests for {policy.backoff:.0f} s (retrain.backoff).")
     if situation.new_labels < policy.new_labels:
         return Decision(
-            None, f"Only {situation.new_labels} labels have matured since the last turn failed; {policy.new_labels} are needed (retrain.new_labels)."
+            None,
+            f"Only {situation.new_labels} labels have matured since the last turn failed; {policy.new_labels} are needed (retrain.new_labels).",
         )
     return None

@@ -32,4 +32,6 @@ def progress(conn: Connection, project: Project, turn: Turn, *, now: float) -> P
         return Progress(f"Collecting later rows to judge version {turn.data['version']} on: {min(done, total)} of {total}.", done, total)
     version, total = turn.data["version"], policy.rollout.rows
     done = log.canary_counts(conn, project.name, since=turn.data["canary_at"])[version].rows
-    return Progress(f"Version {version} answers {policy.rollout.weight:.0%} of the traffic as canary: {min(done, total)} of {total} rows.", done, total)
+    return Progress(
+        f"Version {version} answers {policy.rollout.weight:.0%} of the traffic as canary: {min(done, total)} of {total} rows.", done, total
+    )

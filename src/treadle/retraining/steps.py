@@ -13,6 +13,7 @@ import numpy as np
 from treadle.bundle.place import BundlePlace
 from treadle.data.snapshot import SnapshotPlace
 from treadle.engine.session import Engine
+from treadle.errors import ModelNotServed
 from treadle.monitoring import canary
 from treadle.projects import Project
 from treadle.registry import promotion
@@ -72,7 +73,9 @@ def collect(desk: Desk, project: Project, turn: Turn) -> Result:
     with desk.store.read() as conn:
         harvest = rows.harvest(conn, project, onset=turn.data["onset"], now=now)
     if harvest is None:
-        return _out_of_patience(project, turn, now, f"fewer than {project.contract.policy.retrain.min_rows} labelled rows had matured since the onset")
+        return _out_of_patience(
+            project, turn, now, f"fewer than {project.contract.policy.retrain.min_rows} labelled rows had matured since the onset"
+        )
     meta = {"source": "log", "turn": turn.id, "cut": harvest.cut}
     snapshot = desk.snapshots.save(project.name, harvest.frame, meta)
     return Next("train", {"snapshot": snapshot.digest, "cut": harvest.cut, "rows": snapshot.rows})
@@ -84,8 +87,11 @@ def train(desk: Desk, project: Project, turn: Turn) -> Result:
     if trainer is None:
         version = desk.tracking.find_by_turn(project.name, turn.id)
         if version is not None:
-            return Next("judge", {"version": version, "digest": desk.tracking.version(project.name, version).digest, "ready_at": desk.clock()})
-        desk.trainers[turn.id] = _start(desk, project, turn)
+            return Next(
+                "judge", {"version": version, "digest": desk.tracking.version(project.name, version).digest, "ready_at": desk.clock()}
+            )
+        deadline = desk.clock() + project.contract.policy.retrain.time_limit
+        desk.trainers[turn.id] = Trainer(desk.workspace, turn, deadline=deadline)
         return None
     failure = trainer.poll(desk.clock())
     if failure is None:
@@ -93,18 +99,6 @@ def train(desk: Desk, project: Project, turn: Turn) -> Result:
     del desk.trainers[turn.id]
     # A training that said it went well is believed only once its version is found, which the next round does.
     return End("training failed", f"The training failed: {failure}") if failure else train(desk, project, turn)
-
-
-def _start(desk: Desk, project: Project, turn: Turn) -> Trainer:
-    return Trainer(
-        desk.workspace,
-        project.name,
-        turn_id=turn.id,
-        snapshot=turn.data["snapshot"],
-        cut=turn.data["cut"],
-        time_limit=project.contract.policy.retrain.time_limit,
-        began=desk.clock(),
-    )
 
 
 def judge(desk: Desk, project: Project, turn: Turn) -> Result:
@@ -138,13 +132,14 @@ def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
     policy = project.contract.policy
     now = desk.clock()
     counts = _canary_counts(desk, project, deployment, slot, turn)
-    decision = canary.decide(counts, policy.rollout, policy.slo, elapsed=now - turn.data["canary_at"])
+    looked = turn.data.get("looked", 0)
+    decision = canary.decide(counts, policy.rollout, policy.slo, elapsed=now - turn.data["canary_at"], looked=looked)
     if decision.outcome == "continue":
-        return None
+        return Next("canary", {"looked": decision.look, "seen": decision.reasons[0]}) if decision.look > looked else None
     with desk.store.read() as conn:
-        gate = verdicts.latest(conn, project.name, turn.data["version"], "gate")
-    if decision.outcome == "abort":
-        promotion.abort_canary(desk.workspace, desk.store, project, decision, at=now)
+        gate = verdicts.latest(conn, project.name, slot.version, "gate")
+    if decision.outcome == "abort" or gate is None:
+        promotion.abort_canary(desk.store, project, decision, at=now)
         return End("aborted", " ".join(decision.reasons))
     promotion.promote_canary(desk.workspace, desk.store, project, gate, decision, at=now)
     return End(PROMOTED, f"Version {slot.version} is the champion. " + " ".join(decision.reasons))
@@ -156,12 +151,20 @@ def _canary_counts(desk: Desk, project: Project, deployment: Deployment, slot: S
         sides = log.canary_counts(conn, project.name, since=since)
         sample = log.recent_rows(conn, project.name, version=slot.version, since=since, until=now, limit=CANARY_SAMPLE)
     live = disagreement(desk, deployment, slot.digest, sample.matrix)
-    return canary.CanaryCounts(sides, slot.version, live, turn.data.get("rehearsed"))
+    return canary.CanaryCounts(sides[slot.version], sides[_champion(deployment).version], live, turn.data.get("rehearsed"))
 
 
 def disagreement(desk: Desk, deployment: Deployment, digest: str, matrix: np.ndarray) -> tuple[int, int]:
     """Return on how many of the rows champion and challenger disagree, and how many rows there are."""
-    return canary.disagreements(_scores(desk, deployment.champion.digest, matrix), _scores(desk, digest, matrix)), len(matrix)
+    if not len(matrix):
+        return 0, 0
+    return canary.disagreements(_scores(desk, _champion(deployment).digest, matrix), _scores(desk, digest, matrix)), len(matrix)
+
+
+def _champion(deployment: Deployment) -> Slot:
+    if deployment.champion is None:
+        raise ModelNotServed(deployment.model, [])
+    return deployment.champion
 
 
 def _scores(desk: Desk, digest: str, matrix: np.ndarray) -> np.ndarray:
@@ -170,7 +173,10 @@ def _scores(desk: Desk, digest: str, matrix: np.ndarray) -> np.ndarray:
 
 def _deployment(desk: Desk, project: Project) -> Deployment:
     with desk.store.read() as conn:
-        return deployments.require(conn, project.name)
+        found = deployments.current(conn, project.name)
+    if found is None:
+        raise ModelNotServed(project.name, [])
+    return found
 
 
 def _out_of_patience(project: Project, turn: Turn, now: float, what: str) -> Result:

@@ -1,12 +1,13 @@
 """Training for a turn: a niced subprocess with a time limit, so that a model that eats memory or time harms nobody."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from treadle.serving.supervisor import die_with, environment
 from treadle.settings import Workspace
+from treadle.state.turns import Turn
 
 NICENESS = 10
 
@@ -14,15 +15,20 @@ NICENESS = 10
 class Trainer:
     """One running ``treadle train``. It dies with the controller, and the turn's step is then done again."""
 
-    def __init__(self, workspace: Workspace, model: str, *, turn_id: str, snapshot: str, cut: float, time_limit: float, began: float) -> None:
-        self._deadline = began + time_limit
-        self._log = workspace.home / "logs" / f"train-{turn_id}.log"
+    def __init__(self, workspace: Workspace, turn: Turn, *, deadline: float) -> None:
+        self._deadline = deadline
+        self._log = workspace.home / "logs" / f"train-{turn.id}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "treadle.cli.main", "train", model, "--turn", turn_id, "--snapshot", snapshot, "--cut", repr(cut)]
-        environment = {**os.environ, "TREADLE_WORKSPACE": str(workspace.root), "TREADLE_HOME": str(workspace.home), "OMP_NUM_THREADS": "1"}
+        command = ["nice", "-n", str(NICENESS), sys.executable, "-m", "treadle.cli.main", "train", turn.model]
+        command += ["--turn", turn.id, "--snapshot", turn.data["snapshot"], "--cut", repr(turn.data["cut"])]
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                command, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, preexec_fn=_humble
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **environment(workspace), "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 -- calls prctl and nothing that could hold a lock
             )
 
     @property
@@ -49,13 +55,3 @@ class Trainer:
     def _last_words(self) -> str:
         lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         return lines[-1] if lines else "it said nothing"
-
-
-def _humble() -> None:
-    """Run with low priority, and die when the controller dies (Linux)."""
-    os.nice(NICENESS)
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 -- only here, between fork and exec
-
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

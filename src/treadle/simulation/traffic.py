@@ -66,7 +66,9 @@ class _Due:
 class Traffic:
     """One client of one model. ``shifted`` may be set while it runs: the world has changed."""
 
-    def __init__(self, url: str, model: str, interface: Interface, world: World, pace: Pace, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, model: str, interface: Interface, world: World, pace: Pace, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.shifted = False
         self.tally = Tally()
         self._url = url.rstrip("/")
@@ -114,7 +116,9 @@ class Traffic:
             truths = [str(value) for value in frame[self._interface.target.name]]
             alone = round(count * self._pace.singles)
             pairs = list(zip(payloads, truths, strict=True))
-            await asyncio.gather(*(self._one(client, payload, truth) for payload, truth in pairs[:alone]), self._many(client, pairs[alone:]))
+            await asyncio.gather(
+                *(self._one(client, payload, truth) for payload, truth in pairs[:alone]), self._many(client, pairs[alone:])
+            )
         await self._tell_labels(client, before=self._clock())
 
     async def _one(self, client: httpx.AsyncClient, payload: dict[str, Any], truth: str) -> None:
@@ -135,9 +139,11 @@ class Traffic:
         try:
             response = await client.post(path, json=body)
         except httpx.TransportError as error:
-            return self._failed(f"{path}: {type(error).__name__} {error}")
+            self._failed(f"{path}: {type(error).__name__} {error}")
+            return None
         if not response.is_success:
-            return self._failed(f"{path}: {response.status_code} {response.text[:200]}")
+            self._failed(f"{path}: {response.status_code} {response.text[:200]}")
+            return None
         content: dict[str, Any] = response.json()
         return content
 
@@ -183,7 +189,9 @@ def to_payloads(interface: Interface, frame: pd.DataFrame) -> list[dict[str, Any
     if interface.entity is not None:
         columns[interface.entity] = [str(value) for value in frame[interface.entity]]
     names = list(columns)
-    return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in zip(*columns.values(), strict=True)]
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None} for row in zip(*columns.values(), strict=True)
+    ]
 
 
 def _json_values(feature: Feature, column: "pd.Series[Any]") -> list[Any]:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from treadle.data import sources
+from treadle.data.sources import fetch
 from treadle.projects import Project
 from treadle.settings import Workspace
 
@@ -28,6 +28,6 @@ def open_world(workspace: Workspace, project: Project, *, seed: int) -> World:
         ProjectCodeInvalid: the project has no ``simulate``.
     """
     simulate = project.hook("simulate")
-    fetched = sources.fetch(project, workspace, seed=seed)
+    fetched = fetch(project, workspace, seed=seed)
     world: World = simulate(fetched.frame, seed)
     return world

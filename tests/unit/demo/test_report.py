@@ -1,27 +1,13 @@
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from treadle.demo.healing import Healing
-from treadle.demo.report import Times, judge, table
+from treadle.demo.report import Addresses, Plan, Times, judge, table
 from treadle.simulation.traffic import Tally
 from treadle.state.events import Event
 
-
-@dataclass
-class Arm:
-    shift: bool = True
-    retrain: bool = True
-
-
-@dataclass
-class Places:
-    api: str = "http://127.0.0.1:1"
-    tracking: str = "http://127.0.0.1:2"
-    controller: str = "http://127.0.0.1:3/metrics"
-
-
+PLACES = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3/metrics")
 HEALED = Healing("roc_auc", before=0.85, during=0.5, after=0.82, oracle=0.85)
 SICK = Healing("roc_auc", before=0.85, during=0.5, after=0.7, oracle=0.85)
 DOWN = Healing("roc_auc", before=0.85, during=0.5, after=0.5, oracle=0.85)
@@ -37,20 +23,20 @@ def times(**changes: Any) -> Times:
 @pytest.mark.parametrize(
     ("arm", "healing", "when", "told", "good", "said"),
     [
-        (Arm(), HEALED, times(), [OPENED], True, "Healed: 91%"),
-        (Arm(), SICK, times(), [OPENED], False, "only 57%"),
-        (Arm(), SICK, times(promoted=None), [REFUSED], False, "Worse."),
-        (Arm(), HEALED, times(same=False), [], False, "not what the clients received"),
-        (Arm(), HEALED, times(tallies={"churn": Tally(failed=1, failures=["no"])}), [], False, "1 requests failed; the first: no"),
-        (Arm(shift=False), HEALED, times(), [], True, "no alarm"),
-        (Arm(shift=False), HEALED, times(), [ALARM], False, "there was an alarm"),
-        (Arm(retrain=False), DOWN, times(), [ALARM], True, "stays down"),
-        (Arm(retrain=False), HEALED, times(), [ALARM], False, "did not stay down"),
-        (Arm(retrain=False), DOWN, times(), [OPENED], False, "a turn was opened"),
+        (Plan(), HEALED, times(), [OPENED], True, "Healed: 91%"),
+        (Plan(), SICK, times(), [OPENED], False, "only 57%"),
+        (Plan(), SICK, times(promoted=None), [REFUSED], False, "Worse."),
+        (Plan(), HEALED, times(same=False), [], False, "not what the clients received"),
+        (Plan(), HEALED, times(tallies={"churn": Tally(failed=1, failures=["no"])}), [], False, "1 requests failed; the first: no"),
+        (Plan(shift=False), HEALED, times(), [], True, "no alarm"),
+        (Plan(shift=False), HEALED, times(), [ALARM], False, "there was an alarm"),
+        (Plan(retrain=False), DOWN, times(), [ALARM], True, "stays down"),
+        (Plan(retrain=False), HEALED, times(), [ALARM], False, "did not stay down"),
+        (Plan(retrain=False), DOWN, times(), [OPENED], False, "a turn was opened"),
     ],
 )
 def test_each_arm_has_its_own_way_to_go_well(
-    arm: Arm,
+    arm: Plan,
     healing: Healing,
     when: Times,
     told: list[Event],
@@ -69,7 +55,7 @@ def test_the_gap_is_measured_from_the_old_model_to_the_oracle() -> None:
 
 
 def test_the_table_names_every_figure() -> None:
-    cells = [str(cell) for column in table(HEALED, times(), Places(), shift=True).columns for cell in column.cells]
+    cells = [str(cell) for column in table(HEALED, times(), PLACES, shift=True).columns for cell in column.cells]
     assert "4.0 s" in cells
     assert "40.0 s" in cells
     assert "0.850" in cells
@@ -78,5 +64,5 @@ def test_the_table_names_every_figure() -> None:
 
 
 def test_what_never_happened_is_said_to_be_never() -> None:
-    cells = [str(cell) for column in table(SICK, times(promoted=None), Places(), shift=True).columns for cell in column.cells]
+    cells = [str(cell) for column in table(SICK, times(promoted=None), PLACES, shift=True).columns for cell in column.cells]
     assert "never" in cells

@@ -86,7 +86,13 @@ def test_after_three_failures_a_person_is_asked_and_nothing_opens() -> None:
 
 @pytest.mark.parametrize(
     ("outcomes", "count"),
-    [([], 0), (["refused"], 1), (["refused", "promoted", "refused"], 1), (["superseded", "refused"], 0), (["aborted", "training failed"], 2)],
+    [
+        ([], 0),
+        (["refused"], 1),
+        (["refused", "promoted", "refused"], 1),
+        (["superseded", "refused"], 0),
+        (["aborted", "training failed"], 2),
+    ],
 )
 def test_failures_count_back_to_the_last_turn_that_was_none(outcomes: list[str], count: int) -> None:
     assert failures_in_a_row([turn(outcome) for outcome in outcomes]) == count
