@@ -49,13 +49,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bite:
-    """What one transaction ships: the records between two offsets of a segment. ``sealed``: nothing comes after them."""
+    """What one transaction ships at a time ``at``: the records between two offsets of a segment. ``sealed``: nothing follows them."""
 
     segment: str
     start: int
     stop: int
     records: Sequence[Record]
     sealed: bool
+    at: float
 
 
 class Shipper:
@@ -92,6 +93,8 @@ class Shipper:
             self._commit(bite, _insert_one_by_one)
         self._offsets[bite.segment] = bite.stop
         if bite.sealed:
+            # The segment is the only other copy: what the store has of it must survive the machine first.
+            self._store.flush()
             path.unlink()
             del self._offsets[bite.segment]
         return len(bite.records)
@@ -109,8 +112,9 @@ class Shipper:
         troubles = _troubles(frames, tail or 0) if sealed else _troubles(frames, 0)
         if troubles:
             self._keep(path)
-        told = [EventRecord(kind, None, {"segment": path.stem, "start": start, **data}, self._clock()) for kind, data in troubles]
-        return Bite(path.stem, start, start + frames.consumed, [*frames.records, *told], sealed)
+        now = self._clock()
+        told = [EventRecord(kind, None, {"segment": path.stem, "start": start, **data}, now) for kind, data in troubles]
+        return Bite(path.stem, start, start + frames.consumed, [*frames.records, *told], sealed, now)
 
     def _offset(self, segment: str) -> int:
         if segment not in self._offsets:
@@ -133,7 +137,7 @@ class Shipper:
                     log.add_part(conn, bite.segment, bite.start, part)
                 else:
                     _append_event(conn, part)
-            log.advance_segment(conn, bite.segment, bite.stop, sealed=bite.sealed, at=self._clock())
+            log.advance_segment(conn, bite.segment, bite.stop, sealed=bite.sealed, at=bite.at)
 
 
 Insert = Callable[[Connection, Bite], Sequence[PredictionRecord]]
@@ -162,7 +166,7 @@ def _insert_one_by_one(conn: Connection, bite: Bite) -> Sequence[PredictionRecor
                 taken += _insert(conn, replace(bite, records=[record]))
         except (DBAPIError, ValueError) as error:
             told = {"segment": bite.segment, "start": bite.start, "number": number, "error": type(error).__name__}
-            _append_event(conn, EventRecord("log.refused", None, told, getattr(record, "at", 0.0)))
+            _append_event(conn, EventRecord("log.refused", None, told, bite.at))
     return taken
 
 

@@ -5,6 +5,7 @@ On SQLite a writer takes the write lock when it begins, so that nothing it reads
 """
 
 import copy
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,6 +84,23 @@ class Store:
         with self._translated(), self._reader.begin() as conn:
             yield conn
 
+    def flush(self) -> None:
+        """Bring what was committed to the disk, so that it survives the machine. Postgres does so at each commit.
+
+        Raises:
+            StoreUnavailable: the disk could not say so.
+        """
+        if self.dialect != "sqlite" or not self._url.database:
+            return
+        try:
+            # SQLite holds no lock on this file; to open and close the database itself would drop those of this process.
+            with Path(f"{self._url.database}-wal").open("rb") as journal:
+                os.fsync(journal.fileno())
+        except FileNotFoundError:
+            pass  # No journal: SQLite has brought everything into the database, and that to the disk.
+        except OSError as error:
+            raise StoreUnavailable(self.url, str(error)) from error
+
     def guarded(self, check: Callable[[Connection], None]) -> "Store":
         """Return this store with ``check`` at the start of every write: it raises where the holder may write no more."""
         twin = copy.copy(self)
@@ -118,10 +136,7 @@ def open_store(url: str) -> Store:
 
 
 def _prepare_file(path: Path, url: str) -> None:
-    """Make the folder of an SQLite file and set its journal, which the file remembers.
-
-    The switch to WAL does not wait for other connections as a transaction does, so it happens once, here, behind a retry.
-    """
+    """Make the folder of an SQLite file and set its journal, which the file remembers: the switch cannot be made in a transaction."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)

@@ -108,6 +108,17 @@ def test_a_full_segment_goes_when_its_writer_has_gone(
         assert conn.execute(select(segments_table.c.segment, segments_table.c.sealed)).all() == [(path.stem, True)]
 
 
+def test_what_was_shipped_is_on_the_disk_before_the_segment_goes(
+    store: Store, shipper: Shipper, bundle: Bundle, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _segment(spool, [[prediction(1, bundle)]])
+    flushed = []
+    monkeypatch.setattr(store, "flush", lambda: flushed.append(path.exists()))
+    ship_all(shipper)
+    assert flushed == [True]
+    assert not path.exists()
+
+
 def test_a_segment_that_was_shipped_but_not_removed_is_removed(
     store: Store, shipper: Shipper, bundle: Bundle, spool: Path, tmp_path: Path
 ) -> None:

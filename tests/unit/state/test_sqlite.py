@@ -1,5 +1,6 @@
 """What is true of SQLite and of URLs alone."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,31 @@ def test_a_commit_survives_the_process_and_readers_do_not_block(store: Store) ->
         assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 1
         assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_a_flush_brings_the_journal_to_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink().name))
+    with store.write() as conn:
+        conn.execute(insert(schema.leases).values(name="a", holder="me", token=1, expires=0.0))
+    store.flush()
+    assert synced == ["state.db-wal"]
+
+
+def test_a_flush_without_a_journal_has_nothing_to_do(store: Store) -> None:
+    store.close()
+    store.flush()
+
+
+def test_a_flush_that_fails_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int) -> None:
+        raise OSError(5, "broken disk")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with store.write() as conn:
+        conn.execute(insert(schema.leases).values(name="a", holder="me", token=1, expires=0.0))
+    with pytest.raises(StoreUnavailable, match="broken disk"):
+        store.flush()
 
 
 def test_a_writer_that_waits_too_long_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
