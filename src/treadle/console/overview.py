@@ -56,11 +56,11 @@ def _read_one(workspace: Workspace, store: Store, places: BundlePlace, project: 
         model=project.name,
         generation=deployment.generation,
         slots=deployment.slots,
-        drift_score=drift.score if drift is not None and drift.assessed else None,
-        drifted=drift.drifted if drift is not None and drift.assessed else None,
+        drift_score=drift.score if drift.assessed else None,
+        drifted=drift.drifted if drift.assessed else None,
         drift=_drift_cell(observation),
         quality_metric=metric,
-        quality_value=quality.value if quality is not None and quality.assessed else None,
+        quality_value=quality.value,
         quality=_quality_cell(observation, metric),
         loop=loop_sentence(workspace, store, project, now=now),
         logged=logged,
@@ -78,15 +78,15 @@ def loop_sentence(workspace: Workspace, store: Store, project: Project, *, now: 
 
 def _drift_cell(observation: Observation) -> str:
     drift = observation.drift
-    if drift is None or not drift.assessed:
-        return f"{drift.rows if drift else 0} rows, too few"
+    if not drift.assessed:
+        return f"{drift.rows} rows, too few"
     return f"{drift.score:.2f} {'DRIFTED' if drift.drifted else 'calm'} ({drift.rows} rows)"
 
 
 def _quality_cell(observation: Observation, metric: str) -> str:
     quality = observation.quality
-    if quality is None or not quality.assessed:
-        return f"{quality.rows if quality else 0} labelled rows, too few"
+    if not quality.assessed:
+        return f"{quality.rows} labelled rows, too few"
     return f"{metric} {quality.value:.3f} [{quality.low:.3f}, {quality.high:.3f}] {'BAD' if quality.bad else 'good'}"
 
 
@@ -108,9 +108,8 @@ def _roles(slots: Sequence[Slot]) -> str:
 def drift_table(observation: Observation) -> Table | str:
     """Return the drift of each column as a table, or a sentence where there is nothing to judge yet."""
     drift = observation.drift
-    if drift is None or not drift.assessed:
-        rows = drift.rows if drift is not None else 0
-        return f"{rows} rows in the window: too few to judge (drift.min_rows)."
+    if not drift.assessed:
+        return " ".join(drift.reasons)
     drawn = Table(
         title=f"version {observation.version}, {drift.rows} rows, score {drift.score:.2f}: {'drifted' if drift.drifted else 'calm'}"
     )

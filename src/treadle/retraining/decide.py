@@ -81,6 +81,6 @@ def _blocked(situation: Situation, policy: RetrainPolicy) -> Decision | None:
     if situation.new_labels < policy.new_labels:
         return Decision(
             None,
-            f"Only {situation.new_labels} labels have matured since the last turn failed; {policy.new_labels} are needed (retrain.new_labels).",
+            f"Only {situation.new_labels} labels have matured since the last turn failed, of {policy.new_labels} (retrain.new_labels).",
         )
     return None
