@@ -46,9 +46,8 @@ def _deployed(model: str, deployment: Deployment | None) -> list[str]:
 
 
 def _turned(turn: Turn) -> list[str]:
-    return [
-        f"{_when(turn.closed_at or turn.updated_at)}: the last turn of the loop ended: {turn.outcome}. {turn.reason} It had opened because: {turn.cause}"
-    ]
+    when = _when(turn.closed_at or turn.updated_at)
+    return [f"{when}: the last turn of the loop ended ({turn.outcome}). {turn.reason}", f"It had opened for this reason: {turn.cause}"]
 
 
 def _when(at: float) -> str:

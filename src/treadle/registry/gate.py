@@ -102,10 +102,10 @@ def _champion(comparison: Comparison | Incomparable | None, policy: GatePolicy, 
         return Clause("champion", passed=False, sentence=f"Only {rows} compare it with {champion}; at least {policy.min_rows} are asked.")
     if not all(map(math.isfinite, (paired.difference, paired.low, paired.high))):
         return Clause("champion", passed=False, sentence=f"{metric} is not defined on the {rows} that compare it with {champion}.")
-    word = "better than" if paired.difference >= 0 else "worse than"
+    gap = f"{abs(paired.difference):.4g} {'better' if paired.difference > 0 else 'worse'} than" if paired.difference else "the same as"
     unnamed = f" {comparison.unnamed} of the rows name no entity." if comparison.unnamed else ""
     sentence = (
-        f"On the same {rows} {metric} is {abs(paired.difference):.4g} {word} that of {champion} "
+        f"On the same {rows} {metric} is {gap} that of {champion} "
         f"({100 * policy.confidence:.4g} % interval {paired.low:+.4g} to {paired.high:+.4g}); "
         f"the interval may reach down to {-policy.champion_margin:+.4g}.{unnamed}"
     )

@@ -1,25 +1,31 @@
 """Bundles made by hand for iris: real graphs, small enough to read, and planted faults."""
 
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from pandas import DataFrame
 
 from treadle.bundle import profile
 from treadle.bundle.manifest import Lineage
-from treadle.bundle.place import Bundle
+from treadle.bundle.place import Bundle, BundlePlace
+from treadle.data.frame import matrix
+from treadle.data.snapshot import SnapshotPlace
 from treadle.projects import Project, find
-from treadle.registry.tracking import Tracking
-from treadle.settings import Workspace
+from treadle.registry.tracking import DIGEST_TAG, Tracking
+from treadle.settings import Settings, Workspace
 from treadle.spec import Interface, canonical_json
+from treadle.state.log import LabelledRows
 from treadle.state.store import Store, open_store
 
 SPECIES = np.array([[0.0, 0.0, -4.0, -4.0], [0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 2.0, 4.0]], dtype=np.float32).T
 """Weights of a linear model that tells iris species apart by their petals."""
 BIAS = np.array([10.0, 2.0, -10.0], dtype=np.float32)
-LABOUR = 900
+LABOUR = 600
 """Side of the square matrix that a slow graph multiplies in vain."""
 
 
@@ -81,6 +87,21 @@ def files(interface: Interface, content: bytes, card: Mapping[str, Any]) -> dict
     }
 
 
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an MLflow database with its tables and nothing in them: to make them takes seconds."""
+    workspace = Workspace(tmp_path_factory.mktemp("mlflow"), Settings())
+    with Tracking(workspace).client():
+        return workspace.home / "mlflow.db"
+
+
+@pytest.fixture
+def workspace(workspace: Workspace, empty_mlflow: Path) -> Workspace:
+    workspace.home.mkdir()
+    shutil.copy(empty_mlflow, workspace.home)
+    return workspace
+
+
 @pytest.fixture
 def project(workspace: Workspace) -> Project:
     return find(workspace, "iris")
@@ -107,3 +128,59 @@ def bundle(project: Project) -> Callable[..., Bundle]:
         return Bundle.seal(files(interface, graph(), {}), "iris", lineage(interface, **changes))
 
     return make
+
+
+GOOD = {
+    "metrics": {"accuracy": 0.93, "f1_macro": 0.93},
+    "baseline": {"accuracy": 0.33, "f1_macro": 0.17},
+    "parity": {"rows": 100, "share_beyond": 0.0},
+}
+"""What a good card says; a planted fault must be found in spite of it."""
+
+
+class Shelf:
+    """Puts bundles made by hand where a training would have put them: among the bundles, and in MLflow."""
+
+    def __init__(self, workspace: Workspace, project: Project) -> None:
+        self.workspace = workspace
+        self.project = project
+        self.tracking = Tracking(workspace)
+        self.bundles = BundlePlace(workspace.bundle_dir)
+        self.frame: DataFrame = project.hook("load")(None)
+        self.dvc_md5 = ""
+
+    def snapshot(self, frame: DataFrame | None = None) -> str:
+        """Keep the rows that the next bundles claim to be made from."""
+        self.frame = self.frame if frame is None else frame
+        self.dvc_md5 = SnapshotPlace(self.workspace.snapshot_dir).save("iris", self.frame, {"source": "made by hand"}).dvc_md5
+        return self.dvc_md5
+
+    def register(self, content: bytes | None = None, card: Mapping[str, Any] = GOOD, **changes: Any) -> int:
+        """Register a version with this graph, without a run; ``changes`` go into its lineage. Return its number."""
+        interface = self.project.contract.interface
+        made_of = lineage(interface, **{"snapshot": self.dvc_md5, "holdout_digest": "h" * 64, **changes})
+        bundle = self.bundles.put(files(interface, content or graph(), card), "iris", made_of)
+        with self.tracking.client() as client:
+            if not client.search_registered_models("name = 'iris'"):
+                client.create_registered_model("iris")
+            return int(client.create_model_version("iris", "file:///made-by-hand", tags={DIGEST_TAG: bundle.digest}).version)
+
+    def logged(self, *, since: float, entities: Sequence[str | None] | None = None) -> LabelledRows:
+        """Return rows of the data as if they had been answered one second after another, and labelled."""
+        rows = matrix(self.project.contract.interface, self.frame)
+        count = len(rows)
+        return LabelledRows(
+            ids=[f"p{index}" for index in range(count)],
+            at=np.arange(count, dtype=np.float64) + since + 1.0,
+            version=np.ones(count, dtype=np.int64),
+            role=["champion"] * count,
+            entity=list(entities) if entities is not None else [None] * count,
+            matrix=rows,
+            scores=np.full((count, 3), 1 / 3, dtype=np.float32),
+            labels=[str(label) for label in self.frame["species"]],
+        )
+
+
+@pytest.fixture
+def shelf(workspace: Workspace, project: Project) -> Shelf:
+    return Shelf(workspace, project)
