@@ -11,6 +11,7 @@ from treadle.engine.answer import label_index
 from treadle.errors import NotDeployed
 from treadle.monitoring import drift, onset, quality
 from treadle.monitoring.drift import Counts, DriftReport
+from treadle.monitoring.matured import matured
 from treadle.monitoring.quality import QualityReport
 from treadle.projects import Project
 from treadle.spec import Interface
@@ -65,7 +66,7 @@ def observe(store: Store, bundles: BundlePlace, project: Project, *, now: float)
         bundle = bundles.get(champion.digest)
         window = _Window(conn, project.name, champion.version, bundle)
         drifted, drift_onset = _drift(window, project, since, now)
-        rows = _labelled(conn, project, bundle.interface, labelled_since, labelled_until)
+        rows = matured(conn, project, bundle.interface, since=labelled_since, now=now, limit=MOST_ROWS)
     measured, quality_onset = _quality(project, bundle, rows.take(rows.version == champion.version), labelled_since)
     return Observation(champion.version, since, now, drifted, drift_onset, labelled_since, labelled_until, measured, quality_onset)
 
@@ -94,21 +95,6 @@ def _drift(window: _Window, project: Project, since: float, until: float) -> tup
     edges = np.linspace(since, until, SLICES + 1).tolist()
     slices = [window.counts(begin, end) for begin, end in pairwise(edges)]
     return report, edges[onset.drift_onset(profile.layout, profile.counts, slices)]
-
-
-def _labelled(conn: Connection, project: Project, interface: Interface, since: float, until: float) -> LabelledRows:
-    labels = project.contract.policy.labels
-    return log.labelled(
-        conn,
-        project.name,
-        since=since,
-        until=until,
-        n_features=len(interface.features),
-        n_scores=interface.score_count,
-        missing=labels.missing,
-        negative=interface.target.classes[1 - interface.positive_index] if interface.task == "binary" else None,
-        limit=MOST_ROWS,
-    )
 
 
 def _quality(project: Project, bundle: Bundle, rows: LabelledRows, since: float) -> tuple[QualityReport, float | None]:

@@ -1,7 +1,4 @@
-"""Which logged rows a turn trains on, and which rows it is judged on.
-
-Rows count by the time of their prediction, never by when their label came: early labels are biased.
-"""
+"""Which logged rows a turn trains on, and which rows it is judged on."""
 
 from dataclasses import dataclass
 
@@ -10,9 +7,9 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from treadle.data.frame import frame_from_log
+from treadle.monitoring.matured import matured
 from treadle.projects import Project
 from treadle.spec import Interface
-from treadle.state import log
 from treadle.state.log import LabelledRows
 
 
@@ -24,36 +21,13 @@ class Harvest:
     cut: float
 
 
-def matured(conn: Connection, project: Project, *, since: float, now: float, limit: int) -> LabelledRows:
-    """Return the labelled rows predicted after ``since`` that are old enough to be judged, oldest first."""
-    interface, labels = project.contract.interface, project.contract.policy.labels
-    return log.labelled(
-        conn,
-        project.name,
-        since=since,
-        until=now - labels.maturity,
-        n_features=len(interface.features),
-        n_scores=interface.score_count,
-        missing=labels.missing,
-        negative=negative_class(interface),
-        limit=limit,
-    )
-
-
-def negative_class(interface: Interface) -> str | None:
-    """Return what a missing label means where the policy counts it: the class of a binary task that is not positive."""
-    if interface.task != "binary":
-        return None
-    return interface.target.classes[1 - interface.positive_index]
-
-
 def harvest(conn: Connection, project: Project, *, onset: float, now: float) -> Harvest | None:
     """Return the rows since ``onset`` to train on, or None while there are too few.
 
     With more than ``retrain.max_rows`` the newest are kept.
     """
     policy = project.contract.policy.retrain
-    rows = matured(conn, project, since=onset, now=now, limit=policy.max_rows)
+    rows = matured(conn, project, project.contract.interface, since=onset, now=now, limit=policy.max_rows)
     if len(rows) < policy.min_rows:
         return None
     return Harvest(frame_from_log(project.contract.interface, rows), float(rows.at.max()))
@@ -71,7 +45,7 @@ def jury(conn: Connection, project: Project, *, cut: float, trained_on: frozense
     They were predicted after ``cut``, are matured and labelled, and share no entity with the challenger's training rows.
     """
     policy = project.contract.policy.retrain
-    rows = unseen(matured(conn, project, since=cut, now=now, limit=policy.max_rows), trained_on)
+    rows = unseen(matured(conn, project, project.contract.interface, since=cut, now=now, limit=policy.max_rows), trained_on)
     return rows if len(rows) >= policy.judge_rows else None
 
 
