@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.exceptions import HTTPException
@@ -18,7 +17,7 @@ from treadle.engine.encode import example
 from treadle.errors import BodyMalformed, BodyTooLarge, FieldProblem, RequestInvalid, TreadleError
 from treadle.serving import schemas
 from treadle.serving.inference import Inference
-from treadle.serving.labels import accept, refused
+from treadle.serving.labels import accept
 from treadle.serving.loaded import Refusal, Routes
 from treadle.serving.metrics import scrape
 from treadle.serving.schemas import Health, ModelDetail, Models, ModelSummary, Ready
@@ -123,11 +122,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(TreadleError)
     async def ours(_request: Request, error: TreadleError) -> Response:
         return JSONResponse(body_of(error), status_of(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        problem = RequestInvalid(refused(error.errors()))
-        return JSONResponse(body_of(problem), status_of(problem))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

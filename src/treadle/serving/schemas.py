@@ -111,7 +111,8 @@ class Accepted(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No such model; the error lists those there are.", "model": Error},
+    # A whole class, because FastAPI would add a 422 of its own shape to a 404 alone.
+    "4XX": {"description": "No such model; the error lists those there are.", "model": Error},
     503: {"description": "Not now: the error says why.", "model": Error},
 }
 

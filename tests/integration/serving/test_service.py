@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -303,3 +305,24 @@ def test_a_stopped_service_leaves_no_process_behind(running: Running) -> None:
 
     assert not any(process.is_running() for process in processes)
     assert [line.split()[1] for line in running.told[-3:]] == ["stopped"] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_service_of_its_own_process_and_all_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / MARKER).write_text("port = 0\nworkers = 1\n")
+    environment = {**os.environ, "TREADLE_WORKSPACE": str(tmp_path)}
+    code = "from treadle.serving.supervisor import serve; from treadle.settings import Workspace; serve(Workspace.find(), tell=print)"
+    process = subprocess.Popen([sys.executable, "-u", "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    address = process.stdout.readline().split()[-1]
+    assert httpx.get(f"{address}/health", timeout=60).status_code == 200
+    children = psutil.Process(process.pid).children(recursive=True)
+
+    process.send_signal(number)
+    rest = process.stdout.read()
+    process.stdout.close()
+
+    assert process.wait(60) == 0
+    assert len(children) == 2
+    assert not any(child.is_running() for child in children)
+    assert sum(" stopped " in line for line in rest.splitlines()) == 2

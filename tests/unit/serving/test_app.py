@@ -332,6 +332,9 @@ def test_the_description_is_typed_by_the_interface_and_follows_the_deployments(l
     error = live.ask("POST", "/predict/churn", json={"tenure": 101, "spend": 1}).json()
     check(described, {"$ref": "#/components/schemas/Error"}, error)
 
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+    assert live.ask("GET", "/openapi.json").json() == described
+
     live.follow(live.slot(small_bundles.answering(features=3), 2, interface=small_bundles.WIDER))
 
     assert "visits" in live.ask("GET", "/openapi.json").json()["components"]["schemas"]["churn_row"]["properties"]
