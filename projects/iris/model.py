@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 MEASURES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 PETALS = ["petal_length", "petal_width"]
 
-SPREAD = 0.08
+SPREAD = 0.02
 """Standard deviation of the jitter, as a share of a measure's own."""
 
 SHRINK = 0.6

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pandas import DataFrame
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
+from treadle.bundle import profile
 from treadle.data.frame import matrix, target
+from treadle.monitoring import drift
+from treadle.monitoring.drift import DriftReport
 from treadle.projects import Project
 from treadle.spec import load_contract
 from treadle.training.pipeline import build_pipeline
@@ -42,6 +46,15 @@ class Bench:
     def accuracy(self, model: Pipeline, frame: DataFrame) -> float:
         """Return the share of rows with the right answer."""
         return float((self.scores(model, frame).argmax(axis=1) == target(self.interface, frame)).mean())
+
+    def drift(self, model: Pipeline, reference: DataFrame, current: DataFrame, *, metric: str) -> DriftReport:
+        """Compare rows with those that the model was trained on, as the controller does."""
+        encoded, truth = matrix(self.interface, reference), target(self.interface, reference)
+        lost = permutation_importance(model, encoded, truth, scoring=metric, n_repeats=1, max_samples=min(2000, len(truth)), random_state=0)
+        importances = dict(zip(self.interface.feature_names, map(float, lost.importances_mean), strict=True))
+        known = profile.build(self.interface, encoded, self.scores(model, reference))
+        counts = known.layout.count(matrix(self.interface, current), self.scores(model, current))
+        return drift.assess(known.layout, known.counts, counts, importances, self.project.contract.policy.drift)
 
 
 @pytest.fixture

@@ -7,17 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas import DataFrame
-from sklearn.inspection import permutation_importance
-from sklearn.pipeline import Pipeline
 
 from tests.integration.projects.conftest import Bench
-from treadle.bundle import profile
-from treadle.data.frame import matrix, target
+from treadle.data.frame import target
 from treadle.data.sources import rows_digest
 from treadle.data.split import split
 from treadle.data.validate import check
-from treadle.monitoring import drift
-from treadle.monitoring.drift import DriftReport
 from treadle.spec import MirrorSource
 from treadle.training.metrics import measure
 
@@ -38,15 +33,6 @@ def churn(bench: Benches) -> Bench:
 def train_rows(churn: Bench, frame: DataFrame, seed: int) -> tuple[DataFrame, DataFrame]:
     parted = split(churn.interface, frame, seed)
     return frame.iloc[parted.train], frame.iloc[parted.holdout]
-
-
-def drifted(churn: Bench, model: Pipeline, reference: DataFrame, current: DataFrame) -> DriftReport:
-    encoded, truth = matrix(churn.interface, reference), target(churn.interface, reference)
-    lost = permutation_importance(model, encoded, truth, scoring="roc_auc", n_repeats=1, max_samples=2000, random_state=0).importances_mean
-    importances = dict(zip(churn.interface.feature_names, map(float, lost), strict=True))
-    known = profile.build(churn.interface, encoded, churn.scores(model, reference))
-    counts = known.layout.count(matrix(churn.interface, current), churn.scores(model, current))
-    return drift.assess(known.layout, known.counts, counts, importances, churn.project.contract.policy.drift)
 
 
 def test_the_telco_file_is_the_one_that_the_contract_names(churn: Bench, mirror: Path, tmp_path: Path) -> None:
@@ -108,7 +94,7 @@ def test_before_the_shift_nothing_has_changed(churn: Bench, customers: Customers
     drawn = churn.project.hook("simulate")(frame, seed).draw(6000)
     assert churn.roc_auc(champion, drawn) > 0.82
     assert churn.roc_auc(champion, drawn) == pytest.approx(churn.roc_auc(champion, holdout), abs=0.04)
-    report = drifted(churn, champion, train, drawn.head(3000))
+    report = churn.drift(champion, train, drawn.head(3000), metric="roc_auc")
     assert max(feature.psi for feature in (*report.features, *report.prediction)) < 0.05
     assert not report.drifted
     assert check(churn.project.contract, drawn).problems == ()
@@ -123,7 +109,7 @@ def test_after_the_shift_the_old_model_fails_and_few_rows_make_a_good_one(churn:
     old, new, best = (churn.roc_auc(model, fresh) for model in (champion, churn.fit(recent, seed), churn.fit(many, seed)))
     assert old <= 0.62
     assert (new - old) / (best - old) >= 0.85
-    report = drifted(churn, champion, train, recent)
+    report = churn.drift(champion, train, recent, metric="roc_auc")
     assert report.score > 0.5
     assert report.inputs_drifted
     assert check(churn.project.contract, recent).problems == ()

@@ -46,6 +46,14 @@ def test_any_measure_from_0_to_10_gets_probabilities(iris: Bench, flowers: DataF
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+def test_before_the_dry_summer_nothing_has_changed(iris: Bench, flowers: DataFrame, seed: int) -> None:
+    train = flowers.iloc[split(iris.interface, flowers, seed).train]
+    model, world = iris.fit(train, seed), iris.project.hook("simulate")(flowers, seed)
+    assert not any(iris.drift(model, train, world.draw(300), metric="accuracy").drifted for _ in range(5))
+    assert iris.drift(model, train, world.draw(300, shifted=True), metric="accuracy").inputs_drifted
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_dry_summer_fools_the_old_model_and_not_a_new_one(iris: Bench, flowers: DataFrame, seed: int) -> None:
     old, world = iris.fit(flowers, seed), iris.project.hook("simulate")(flowers, seed)
     before, recent, fresh = world.draw(2000), world.draw(400, shifted=True), world.draw(2000, shifted=True)
