@@ -28,22 +28,25 @@ def resolve_labels(conn: Connection, *, now: float, expire: Mapping[str, float])
 
 
 def rejoin(conn: Connection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Move joined labels over to predictions that came late and fit better than the ones that they were joined to."""
+    """Move joined labels over to ``rows``, predictions of ``model`` that were just inserted, where they fit better."""
     by_entity = [row["at"] for row in rows if row["entity"] is not None]
     by_request = [row["at"] for row in rows if row["request_id"] is not None]
-    joined = and_(labels.c.model == model, labels.c.joined_id.is_not(None), labels.c.prediction_id.is_(None))
-    better = labels.c.joined_id != _MATCH
     if by_entity or by_request:
         # Two writers must not each choose among the rows that the other cannot see yet.
         events.lock(conn)
     if by_entity:
-        late = and_(labels.c.entity.is_not(None), labels.c.request_id.is_(None), labels.c.event_at >= min(by_entity))
-        conn.execute(update(labels).where(joined, late, better).values(joined_id=_MATCH))
+        named = and_(labels.c.entity.is_not(None), labels.c.request_id.is_(None), labels.c.prediction_id.is_(None))
+        _move(conn, and_(labels.c.model == model, named, labels.c.event_at >= min(by_entity)))
     if by_request:
-        these = and_(predictions.c.model == model, predictions.c.at.between(min(by_request), max(by_request)))
-        asked = select(predictions.c.request_id).where(these, predictions.c.request_id.is_not(None))
-        late = and_(labels.c.request_id.is_not(None), labels.c.request_id.in_(asked))
-        conn.execute(update(labels).where(joined, late, better).values(joined_id=_MATCH))
+        asked = and_(predictions.c.model == model, predictions.c.at.between(min(by_request), max(by_request)))
+        same = labels.alias("same")
+        named = and_(same.c.model == predictions.c.model, same.c.request_id == predictions.c.request_id, same.c.prediction_id.is_(None))
+        _move(conn, labels.c.label_id.in_(select(same.c.label_id).join(predictions, named).where(asked)))
+
+
+def _move(conn: Connection, which: ColumnElement[bool]) -> None:
+    """Join ``which`` labels anew; those that were not joined yet go on waiting."""
+    conn.execute(update(labels).where(which, labels.c.joined_id != _MATCH).values(joined_id=_MATCH))
 
 
 def _match() -> ColumnElement[str | None]:

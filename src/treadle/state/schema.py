@@ -116,7 +116,9 @@ _FAILED = text("status = 'failed'")
 # Each index costs about a tenth of an insert, so one serves both questions by time: of a model and of a version.
 Index("predictions_at", predictions.c.model, predictions.c.at, predictions.c.version)
 Index("predictions_failed", predictions.c.model, sqlite_where=_FAILED, postgresql_where=_FAILED)
-Index("predictions_request", predictions.c.model, predictions.c.request_id, sqlite_where=_REQUEST, postgresql_where=_REQUEST)
+Index(
+    "predictions_request", predictions.c.model, predictions.c.request_id, predictions.c.at, sqlite_where=_REQUEST, postgresql_where=_REQUEST
+)
 Index("predictions_entity", predictions.c.model, predictions.c.entity, predictions.c.at, sqlite_where=_ENTITY, postgresql_where=_ENTITY)
 
 labels = Table(
@@ -134,10 +136,17 @@ labels = Table(
     Column("expired", Boolean, nullable=False, server_default=false()),
 )
 """What turned out to be true. ``joined_id`` is the prediction that the label was found to belong to."""
-_WAITING = text("joined_id IS NULL AND NOT expired")
-Index("labels_joined", labels.c.joined_id)
+_JOINED = text("joined_id IS NOT NULL")
+Index("labels_joined", labels.c.joined_id, sqlite_where=_JOINED, postgresql_where=_JOINED)
 Index("labels_model", labels.c.model, labels.c.joined_id)
-Index("labels_waiting", labels.c.model, labels.c.received_at, sqlite_where=_WAITING, postgresql_where=_WAITING)
+# Each database recognises the condition only as SQLAlchemy writes it for that one.
+Index(
+    "labels_waiting",
+    labels.c.model,
+    labels.c.received_at,
+    sqlite_where=text("joined_id IS NULL AND expired = 0"),
+    postgresql_where=text("joined_id IS NULL AND NOT expired"),
+)
 Index("labels_request", labels.c.model, labels.c.request_id, sqlite_where=_REQUEST, postgresql_where=_REQUEST)
 Index("labels_entity", labels.c.model, labels.c.event_at, sqlite_where=_ENTITY, postgresql_where=_ENTITY)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -171,10 +172,20 @@ def _sqlite_engine(url: str, begin: str, *, query_only: bool) -> Engine:
 
 
 def _postgres_engines(url: str) -> tuple[Engine, Engine]:
+    return _postgres_engine(url), _postgres_engine(url, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _postgres_engine(url: str, **options: object) -> Engine:
     address = make_url(url).set(drivername="postgresql+psycopg")
-    writer = create_engine(address, pool_pre_ping=True)
-    snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    return writer, create_engine(address, pool_pre_ping=True, execution_options=snapshot)
+    engine = create_engine(address, pool_pre_ping=True, execution_options=options)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        # A plan that was kept from when a table was empty would scan it whole once it is full.
+        connection.cursor().execute("SET plan_cache_mode = force_custom_plan")
+        connection.commit()
+
+    return engine
 
 
 _ENGINES = {"sqlite": _sqlite_engines, "postgresql": _postgres_engines}
