@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from tests.integration.registry.conftest import GOOD, SPECIES, Shelf, files, graph, lineage
-from treadle.errors import BundleCorrupt, BundleInvalid, BundleNotFound, NoCanary, NotPermitted, RowsOverlap, VersionNotFound
+from treadle.errors import (
+    BundleCorrupt,
+    BundleInvalid,
+    BundleNotFound,
+    NoCanary,
+    NotPermitted,
+    RowsOverlap,
+    SnapshotNotFound,
+    VersionNotFound,
+)
 from treadle.projects import Project
 from treadle.registry import promotion
 from treadle.settings import Workspace
@@ -145,6 +154,12 @@ def test_without_fair_rows_the_gate_refuses_and_says_what_to_do(desk: Desk, shel
     assert failed(verdict) == ["champion"]
     assert "No rows are fair to both it and champion version 1" in verdict.reasons[0]
     assert "`treadle train iris --seed N`" in verdict.reasons[0]
+
+
+def test_a_holdout_whose_snapshot_is_gone_is_named(desk: Desk, shelf: Shelf) -> None:
+    desk.promote(shelf.register())
+    with pytest.raises(SnapshotNotFound, match="feedbeef"):
+        desk.gate(shelf.register(snapshot="feedbeef"))
 
 
 def test_logged_rows_later_than_the_cut_judge_both(desk: Desk, shelf: Shelf) -> None:

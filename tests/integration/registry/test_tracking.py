@@ -164,3 +164,23 @@ def test_an_mlflow_that_is_away_is_named_without_its_password(workspace: Workspa
         Tracking(Workspace(workspace.root, settings)).experiment("iris")
     assert "secret" not in str(raised.value)
     assert "mysql+nodriver://me:***@127.0.0.1/mlflow" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:secret@tracking:5000", "http://me:***@tracking:5000"),
+        ("postgresql://me:secret@db/mlflow", "postgresql://me:***@db/mlflow"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(workspace: Workspace, url: str, shown: str) -> None:
+    settings = workspace.settings.model_copy(update={"tracking_url": url})
+    assert Tracking(Workspace(workspace.root, settings)).url == shown
+
+
+def test_a_home_that_cannot_be_written_is_named(workspace: Workspace) -> None:
+    (workspace.root / "file").touch()
+    settings = workspace.settings.model_copy(update={"home": Path("file")})
+    with pytest.raises(TrackingUnavailable, match="its lock in .*file cannot be had"):
+        Tracking(Workspace(workspace.root, settings)).experiment("iris")
