@@ -182,5 +182,5 @@ def test_a_url_is_shown_without_its_password(workspace: Workspace, url: str, sho
 def test_a_home_that_cannot_be_written_is_named(workspace: Workspace) -> None:
     (workspace.root / "file").touch()
     settings = workspace.settings.model_copy(update={"home": Path("file")})
-    with pytest.raises(TrackingUnavailable, match="its lock in .*file cannot be had"):
+    with pytest.raises(TrackingUnavailable, match=r"its lock in .*file cannot be had"):
         Tracking(Workspace(workspace.root, settings)).experiment("iris")
