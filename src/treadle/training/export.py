@@ -121,4 +121,7 @@ def _strip(model: ModelProto) -> None:
     for field in ("producer_name", "producer_version", "domain", "doc_string", "model_version"):
         model.ClearField(field)
     del model.metadata_props[:]
+    opsets = sorted((opset.domain, opset.version) for opset in model.opset_import)  # they come out of a set
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets)
     model.graph.ClearField("doc_string")

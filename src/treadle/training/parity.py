@@ -60,7 +60,7 @@ def parity(pipeline: Pipeline, content: bytes, interface: Interface, matrix: Mat
 
 def _hard_rows(pipeline: Pipeline, content: bytes, interface: Interface, matrix: Matrix) -> Iterator[Matrix]:
     numbers, categories = columns(interface)
-    for column, values in _thresholds(pipeline, content, numbers).items():
+    for column, values in thresholds(pipeline, content, numbers).items():
         steps = [values, np.nextafter(values, np.float32(-np.inf)), np.nextafter(values, np.float32(np.inf))]
         yield _with(matrix, column, np.concatenate(steps))
     for column in numbers + categories:
@@ -77,7 +77,7 @@ def _with(matrix: Matrix, column: int, values: Matrix) -> Matrix:
     return rows
 
 
-def _thresholds(pipeline: Pipeline, content: bytes, numbers: list[int]) -> dict[int, Matrix]:
+def thresholds(pipeline: Pipeline, content: bytes, numbers: list[int]) -> dict[int, Matrix]:
     """Return, per column of the matrix that holds numbers, the values at which a tree in the graph decides."""
     found: dict[int, set[float]] = {}
     for node in onnx.load_from_string(content).graph.node:
@@ -89,10 +89,11 @@ def _thresholds(pipeline: Pipeline, content: bytes, numbers: list[int]) -> dict[
             if mode != b"LEAF" and feature < len(numbers):
                 found.setdefault(feature, set()).add(value)
     most = PROBES // (3 * max(1, len(found)))
-    return {numbers[feature]: _unscaled(pipeline, feature, _some(sorted(values), most)) for feature, values in sorted(found.items())}
+    return {numbers[feature]: _unscaled(pipeline, feature, evenly(sorted(values), most)) for feature, values in sorted(found.items())}
 
 
-def _some(values: list[float], most: int) -> npt.NDArray[np.float64]:
+def evenly(values: list[float], most: int) -> npt.NDArray[np.float64]:
+    """Return at most ``most`` of the values, the first and the last among them."""
     picked = np.linspace(0, len(values) - 1, min(len(values), most)).astype(np.int64)
     return np.array(values)[picked]
 

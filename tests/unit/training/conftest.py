@@ -1,5 +1,7 @@
 """Small interfaces, shared by the tests of training."""
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from treadle.spec import BooleanFeature, CategoryFeature, Feature, Interface, NumberFeature, Target
@@ -10,6 +12,26 @@ FEATURES: tuple[Feature, ...] = (
     NumberFeature(name="spend", type="number", required=False),
     BooleanFeature(name="member", type="boolean"),
 )
+
+
+Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]
+
+
+def draw(count: int = 400, seed: int = 0) -> Rows:
+    """Return rows for FEATURES with missing values and unseen categories, and a number that depends on all of them."""
+    generator = np.random.default_rng(seed)
+    age, plan = generator.integers(18, 90, count), generator.integers(0, 3, count)
+    spend, member = np.round(generator.gamma(2, 50, count), 1), generator.integers(0, 2, count)
+    value = age / 20 + plan * member + spend / 40 + generator.normal(0, 0.5, count)
+    matrix = np.column_stack([age, plan, spend, member]).astype(np.float32)
+    matrix[::17, 0] = matrix[::13, 2] = matrix[::19, 1] = matrix[::23, 3] = np.nan
+    matrix[::11, 1] = -1
+    return matrix, value
+
+
+def classes_of(value: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """Cut the value into classes of equal size."""
+    return np.digitize(value, np.quantile(value, np.arange(1, count) / count)).astype(np.int64)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle.errors import MetricUnknown
+from treadle.spec import METRICS as NAMED
 from treadle.spec import Interface, NumberFeature, Target
 from treadle.training import metrics
 
@@ -39,7 +40,7 @@ def test_binary_metrics_are_those_of_sklearn_even_with_many_ties(some: list[tupl
         "average_precision": reference.average_precision_score(y, high),
         "log_loss": reference.log_loss(y, scores),
     }
-    assert metrics.measure(BINARY, y, scores) == pytest.approx(wanted, abs=1e-6)
+    assert metrics.measure(BINARY, y, scores) == pytest.approx(wanted, rel=1e-5, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["precision", "recall", "f1", "roc_auc", "average_precision"])
@@ -96,6 +97,11 @@ def test_direction_and_names(binary: Interface, regression: Interface) -> None:
         metrics.find("rmse", binary)
     with pytest.raises(MetricUnknown):
         metrics.find("auc", binary)
+
+
+def test_a_policy_may_name_exactly_the_metrics_there_are(binary: Interface, multiclass: Interface, regression: Interface) -> None:
+    for interface in (binary, multiclass, regression):
+        assert tuple(metrics.names(interface)) == NAMED[interface.task]
 
 
 def test_the_baseline_answers_the_shares_of_the_classes_or_the_mean(multiclass: Interface, regression: Interface) -> None:
