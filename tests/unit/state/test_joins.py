@@ -73,6 +73,17 @@ def test_the_same_label_twice_is_one_label(store: Store) -> None:
         assert log.totals(conn, "churn") == {"rows": 1, "failed": 0, "labels": 1, "orphans": 0}
 
 
+@pytest.mark.parametrize("key", [{"request_id": "k"}, {"entity": "k"}])
+def test_a_prediction_that_is_shipped_late_takes_the_labels_that_fit_it_better(store: Store, key: dict[str, str]) -> None:
+    bring(store, [prediction("first", at=1.0, **key), label("l", event_at=5.0, **key)])
+    bring(store, [prediction("worse", at=0.5, **key), prediction("failed", at=3.0, status="failed", **key)])
+    with store.read() as conn:
+        assert joined(conn) == {"l": "first"}
+    bring(store, [prediction("better", at=2.0, **key)])
+    with store.read() as conn:
+        assert joined(conn) == {"l": "better"}
+
+
 times = st.integers(0, 6).map(float)
 few = st.sampled_from(["a", "b"])
 maybe = st.one_of(st.none(), few)
