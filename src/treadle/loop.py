@@ -31,7 +31,7 @@ class Loop:
 
     def train(self, project: Project, *, seed: int) -> Registered:
         """Data → training → registry: fetch, snapshot, validate, fit, evaluate, export, seal, register."""
-        return versions.train_and_register(self._workspace, self._store, project, seed=seed, at=self._clock(), tell=self._tell)
+        return versions.train_and_register(self._workspace, self._store, project, seed=seed, clock=self._clock, tell=self._tell)
 
     def gate(self, project: Project, version: int | None = None) -> Verdict:
         """registry: judge a version (the newest one, if none is named) by the policy as it is now."""

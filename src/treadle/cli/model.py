@@ -30,7 +30,7 @@ def train(
 
     with out.opened() as (workspace, store):
         registered = train_and_register(
-            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut, at=time.time()
+            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut
         )
     out.answer(registered, json=json, text=f"{model} version {registered.version} is registered (bundle {registered.digest[:12]}).")
 

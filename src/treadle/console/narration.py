@@ -1,6 +1,6 @@
 """Events as lines for a person: one short sentence per kind, in a colour that says good, bad or changing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,21 @@ def _deployed(facts: Facts) -> Line:
 
 
 def _verdict(facts: Facts) -> Line:
+    if facts["passed"] and facts["kind"] == "gate":
+        return Line(f"version {facts['version']} passes the gate, {len(facts['reasons'])} clauses{_compared(facts['reasons'])}", "good")
     said = "passes" if facts["passed"] else "does not pass"
-    return Line(
-        f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad"
-    )
+    return Line(f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad")
+
+
+def _compared(reasons: Sequence[str]) -> str:
+    """Return the clause that compares with the champion, which is the one that a person asks for first."""
+    return next((f": {reason}" for reason in reasons if "champion version" in reason), "")
 
 
 def _episode(facts: Facts) -> Line:
-    return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {facts.get('evidence', {}).get('reason', '')}", "bad")
+    # The first sentence says what has happened; the rest of the evidence is in the record.
+    reason = str(facts["evidence"].get("reason", "")).partition(" (drift.score). ")[0]
+    return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {reason}", "bad")
 
 
 def _turn_advanced(facts: Facts) -> Line:

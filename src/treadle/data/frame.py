@@ -40,6 +40,13 @@ def target(interface: Interface, frame: DataFrame) -> NDArray[np.int64] | NDArra
     return codes
 
 
+def entities(interface: Interface, frame: DataFrame) -> frozenset[str]:
+    """Return whom the rows are about, as text; nobody where the contract names no entity."""
+    if interface.entity is None or interface.entity not in frame:
+        return frozenset()
+    return frozenset(map(str, frame[interface.entity].dropna()))
+
+
 def frame_from_log(interface: Interface, rows: LabelledRows) -> DataFrame:
     """Return logged, labelled rows as a DataFrame with the contract's columns: the inverse of ``matrix`` and ``target``.
 

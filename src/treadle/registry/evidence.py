@@ -8,7 +8,7 @@ from pandas import DataFrame
 
 from treadle.bundle.manifest import Lineage
 from treadle.bundle.place import Bundle
-from treadle.data.frame import matrix, target
+from treadle.data.frame import entities, matrix, target
 from treadle.data.snapshot import SnapshotPlace
 from treadle.data.split import split
 from treadle.engine.answer import label_index
@@ -120,10 +120,8 @@ def _paired(project: Project, challenger: Candidate, champion: Candidate, rows: 
 
 def _trained_on(workspace: Workspace, project: Project, challenger: Candidate) -> frozenset[str]:
     """Return the entities among the rows that the version was made from, held out or not."""
-    entity = challenger.engine.interface.entity
-    if entity is None:
-        return frozenset()
-    return frozenset(map(str, _snapshot(workspace, project, challenger)[entity].dropna()))
+    interface = challenger.engine.interface
+    return entities(interface, _snapshot(workspace, project, challenger)) if interface.entity is not None else frozenset()
 
 
 def _holdout(workspace: Workspace, project: Project, challenger: Candidate) -> tuple[NDArray[np.float32], Labels]:

@@ -1,5 +1,6 @@
 """How a version comes to be: data → snapshot → checks → training → sealed bundle → MLflow. It gets no role by this."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,12 +38,12 @@ class _Report:
 
     store: Store
     model: str
-    at: float
+    clock: Callable[[], float]
     tell: Tell
 
     def __call__(self, kind: str, **facts: Any) -> None:
         with self.store.write() as conn:
-            events.append(conn, kind, at=self.at, model=self.model, data=facts)
+            events.append(conn, kind, at=self.clock(), model=self.model, data=facts)
         self.tell(kind, model=self.model, **facts)
 
 
@@ -62,7 +63,7 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
     project: Project,
     *,
     seed: int,
-    at: float,
+    clock: Callable[[], float] = time.time,
     turn_id: str | None = None,
     snapshot: str | None = None,
     cut: float | None = None,
@@ -76,14 +77,14 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
         store: gets an event for each thing that is done.
         project: what is trained.
         seed: of the split and the estimator.
-        at: the time of the events, in epoch seconds.
+        clock: gives the time of the events, in epoch seconds.
         turn_id: the turn of the loop that asks; if it has made a version already, that one is returned and nothing is done.
         snapshot: digest of the snapshot to train on; without it the sources of the contract are tried.
         cut: time of the latest prediction among the rows, in epoch seconds; without it the one that the snapshot notes, if any.
         reference: rows of the recent served population, for the reference profile; without it the data are the reference.
         tell: called with what has been done.
     """
-    tracking, report = Tracking(workspace), _Report(store, project.name, at, tell)
+    tracking, report = Tracking(workspace), _Report(store, project.name, clock, tell)
     made = tracking.find_by_turn(project.name, turn_id) if turn_id is not None else None
     if made is not None:
         runs.end_orphans(tracking, project.name, turn_id)

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from treadle.data.frame import frame_from_log
 from treadle.monitoring.matured import matured
 from treadle.projects import Project
-from treadle.spec import Interface
 from treadle.state.log import LabelledRows
 
 
@@ -47,10 +46,3 @@ def jury(conn: Connection, project: Project, *, cut: float, trained_on: frozense
     policy = project.contract.policy.retrain
     rows = unseen(matured(conn, project, project.contract.interface, since=cut, now=now, limit=policy.max_rows), trained_on)
     return rows if len(rows) >= policy.judge_rows else None
-
-
-def entities_of(interface: Interface, frame: pd.DataFrame) -> frozenset[str]:
-    """Return the entities in a training snapshot, as text."""
-    if interface.entity is None or interface.entity not in frame:
-        return frozenset()
-    return frozenset(str(value) for value in frame[interface.entity].dropna())

@@ -5,15 +5,16 @@ after a crash: it looks for what an earlier try has left before it makes anythin
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from treadle.bundle.place import BundlePlace
+from treadle.data.frame import entities
 from treadle.data.snapshot import SnapshotPlace
 from treadle.engine.session import Engine
-from treadle.errors import ModelNotServed
+from treadle.errors import ModelNotServed, NotPermitted
 from treadle.monitoring import canary
 from treadle.projects import Project
 from treadle.registry import promotion
@@ -26,6 +27,7 @@ from treadle.state import deployments, log, verdicts
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.store import Store
 from treadle.state.turns import Turn
+from treadle.state.verdicts import Verdict
 
 CANARY_SAMPLE = 2000
 """Newest canary predictions that are replayed through the champion to measure disagreement."""
@@ -108,7 +110,7 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     if deployment.canary is not None and deployment.canary.digest == digest:
         return Next("canary", {"canary_at": deployment.at})
     frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
-    trained_on = rows.entities_of(project.contract.interface, frame)
+    trained_on = entities(project.contract.interface, frame)
     now = desk.clock()
     with desk.store.read() as conn:
         jury = rows.jury(conn, project, cut=cut, trained_on=trained_on, now=now)
@@ -136,13 +138,24 @@ def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
     decision = canary.decide(counts, policy.rollout, policy.slo, elapsed=now - turn.data["canary_at"], looked=looked)
     if decision.outcome == "continue":
         return Next("canary", {"looked": decision.look, "seen": decision.reasons[0]}) if decision.look > looked else None
+    if decision.outcome == "pass":
+        try:
+            promotion.promote_canary(desk.workspace, desk.store, project, _permit(desk, turn), decision, at=now)
+            return End(PROMOTED, f"Version {slot.version} is the champion. " + " ".join(decision.reasons))
+        except NotPermitted as error:
+            # The policy has changed since the gate: what was permitted then is not now.
+            decision = replace(decision, outcome="abort", reasons=(error.what,))
+    promotion.abort_canary(desk.store, project, decision, at=now)
+    return End("aborted", " ".join(decision.reasons))
+
+
+def _permit(desk: Desk, turn: Turn) -> Verdict:
+    """Return the gate's verdict under which the canary has started."""
     with desk.store.read() as conn:
-        gate = verdicts.latest(conn, project.name, slot.version, "gate")
-    if decision.outcome == "abort" or gate is None:
-        promotion.abort_canary(desk.store, project, decision, at=now)
-        return End("aborted", " ".join(decision.reasons))
-    promotion.promote_canary(desk.workspace, desk.store, project, gate, decision, at=now)
-    return End(PROMOTED, f"Version {slot.version} is the champion. " + " ".join(decision.reasons))
+        found = verdicts.latest(conn, turn.model, turn.data["version"], "gate")
+    if found is None:
+        raise NotPermitted(turn.model, turn.data["version"], "the gate has never judged it.")
+    return found
 
 
 def _canary_counts(desk: Desk, project: Project, deployment: Deployment, slot: Slot, turn: Turn) -> canary.CanaryCounts:

@@ -27,7 +27,7 @@ Train = Callable[..., Registered]
 @pytest.fixture
 def train(workspace: Workspace, store: Store, project: Project) -> Train:
     def run(project: Project = project, **given: Any) -> Registered:
-        return train_and_register(workspace, store, project, **{"seed": 42, "at": 5.0, **given})
+        return train_and_register(workspace, store, project, **{"seed": 42, "clock": lambda: 5.0, **given})
 
     return run
 

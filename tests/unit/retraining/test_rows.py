@@ -1,6 +1,7 @@
 import numpy as np
 
 from tests.unit.retraining.conftest import Logger
+from treadle.data.frame import entities
 from treadle.projects import Project
 from treadle.retraining import rows
 from treadle.state.store import Store
@@ -51,7 +52,7 @@ def test_the_jury_is_later_than_the_cut_and_knows_no_entity_of_the_training(stor
     with store.read() as conn:
         harvest = rows.harvest(conn, project, onset=100, now=115)
         assert harvest is not None
-        trained_on = rows.entities_of(project.contract.interface, harvest.frame)
+        trained_on = entities(project.contract.interface, harvest.frame)
         jury = rows.jury(conn, project, cut=harvest.cut, trained_on=trained_on, now=200)
     assert jury is not None
     assert len(jury) == 20
