@@ -43,8 +43,7 @@ def _compared(reasons: Sequence[str]) -> str:
 
 def _episode(facts: Facts) -> Line:
     # The first sentence says what has happened; the rest of the evidence is in the record.
-    reason = str(facts["evidence"].get("reason", "")).partition(" (drift.score). ")[0]
-    return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {reason}", "bad")
+    return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {facts['evidence']['reasons'][0]}", "bad")
 
 
 def _turn_advanced(facts: Facts) -> Line:

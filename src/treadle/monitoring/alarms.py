@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from treadle.monitoring.drift import DriftReport, FeatureDrift
+from treadle.monitoring.drift import FeatureDrift
 from treadle.monitoring.observe import Observation
 from treadle.monitoring.quality import QualityReport
 from treadle.state.episodes import Signal
@@ -24,9 +24,9 @@ def alarms(observation: Observation) -> tuple[Alarm, ...]:
     drift, quality = observation.drift, observation.quality
     if observation.drift_onset is not None:
         if drift.inputs_drifted:
-            found.append(Alarm("drift", observation.drift_onset, _drift_evidence(observation, drift, drift.features)))
+            found.append(Alarm("drift", observation.drift_onset, _drift_evidence(observation, drift.features, drift.reasons)))
         if drift.prediction_drifted:
-            found.append(Alarm("prediction", observation.drift_onset, _drift_evidence(observation, drift, drift.prediction)))
+            found.append(Alarm("prediction", observation.drift_onset, _drift_evidence(observation, drift.prediction, drift.prediction_reasons)))
     if observation.quality_onset is not None:
         found.append(Alarm("quality", observation.quality_onset, _quality_evidence(quality)))
     return tuple(found)
@@ -43,22 +43,22 @@ def cleared(observation: Observation) -> frozenset[Signal]:
     return frozenset(calm)
 
 
-def _drift_evidence(observation: Observation, drift: DriftReport, columns: tuple[FeatureDrift, ...]) -> dict[str, Any]:
+def _drift_evidence(observation: Observation, columns: tuple[FeatureDrift, ...], reasons: tuple[str, ...]) -> dict[str, Any]:
     affected = {column.name: round(column.psi, 4) for column in columns if column.drifted}
     return {
-        "reason": " ".join(drift.reasons),
+        "reasons": list(reasons),
         "timestamp": observation.until,
         "drift_detected": True,
-        "drift_score": round(drift.score, 4),
+        "drift_score": round(observation.drift.score, 4),
         "affected_features": affected,
-        "rows": drift.rows,
+        "rows": observation.drift.rows,
         "window": [observation.since, observation.until],
     }
 
 
 def _quality_evidence(quality: QualityReport) -> dict[str, Any]:
     return {
-        "reason": " ".join(quality.reasons),
+        "reasons": list(quality.reasons),
         "metric": quality.metric,
         "value": quality.value,
         "interval": [quality.low, quality.high],

@@ -51,6 +51,7 @@ class DriftReport:
 
     rows: int
     reasons: tuple[str, ...]
+    prediction_reasons: tuple[str, ...] = ()
     assessed: bool = False
     score: float = 0.0
     features: tuple[FeatureDrift, ...] = ()
@@ -93,7 +94,8 @@ def assess(layout: Layout, reference: Counts, current: Counts, importances: Mapp
         prediction=prediction,
         inputs_drifted=score > policy.score or any(one.severe for one in features),
         prediction_drifted=any(one.drifted for one in prediction),
-        reasons=tuple(_reasons(rows, score, features, prediction, policy)),
+        reasons=tuple(_reasons(rows, score, features, policy)),
+        prediction_reasons=tuple(_prediction_reasons(prediction, policy)),
     )
 
 
@@ -176,9 +178,7 @@ def _score(features: Sequence[FeatureDrift], importances: Mapping[str, float]) -
     return float(weights @ [one.drifted for one in features] / weights.sum())
 
 
-def _reasons(
-    rows: int, score: float, features: Sequence[FeatureDrift], prediction: Sequence[FeatureDrift], policy: DriftPolicy
-) -> Iterator[str]:
+def _reasons(rows: int, score: float, features: Sequence[FeatureDrift], policy: DriftPolicy) -> Iterator[str]:
     drifted = sorted((one for one in features if one.drifted), key=lambda one: -one.psi)
     names = ", ".join(one.name for one in drifted[:NAMED]) + (f" and {len(drifted) - NAMED} more" if len(drifted) > NAMED else "")
     moved = f"{len(drifted)} of {len(features)} features have drifted" + (f" ({names})" if drifted else "")
@@ -187,6 +187,9 @@ def _reasons(
     for one in drifted:
         if one.severe:
             yield f"{one.name} alone alarms: its stability index is {one.psi:.2f}, at or above {policy.severe:g} (drift.severe)."
+
+
+def _prediction_reasons(prediction: Sequence[FeatureDrift], policy: DriftPolicy) -> Iterator[str]:
     for one in prediction:
         if one.drifted:
             yield f"The model's {one.name} has drifted: its stability index is {one.psi:.2f}, at or above {policy.effect:g} (drift.effect)."

@@ -185,7 +185,7 @@ def test_the_predictions_alarm_by_themselves() -> None:
     report = report_of({"score": 0.5}, {"normal": 1.0})
     assert report.prediction_drifted
     assert not report.inputs_drifted
-    assert any("The model's score has drifted" in reason for reason in report.reasons)
+    assert any("The model's score has drifted" in reason for reason in report.prediction_reasons)
 
 
 def test_a_small_effect_is_no_drift_however_significant() -> None:
