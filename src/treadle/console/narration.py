@@ -33,7 +33,9 @@ def _verdict(facts: Facts) -> Line:
     if facts["passed"] and facts["kind"] == "gate":
         return Line(f"version {facts['version']} passes the gate, {len(facts['reasons'])} clauses{_compared(facts['reasons'])}", "good")
     said = "passes" if facts["passed"] else "does not pass"
-    return Line(f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad")
+    return Line(
+        f"version {facts['version']} {said} the {facts['kind']}: {' '.join(facts['reasons'])}", "good" if facts["passed"] else "bad"
+    )
 
 
 def _compared(reasons: Sequence[str]) -> str:

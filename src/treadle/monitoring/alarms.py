@@ -26,7 +26,9 @@ def alarms(observation: Observation) -> tuple[Alarm, ...]:
         if drift.inputs_drifted:
             found.append(Alarm("drift", observation.drift_onset, _drift_evidence(observation, drift.features, drift.reasons)))
         if drift.prediction_drifted:
-            found.append(Alarm("prediction", observation.drift_onset, _drift_evidence(observation, drift.prediction, drift.prediction_reasons)))
+            found.append(
+                Alarm("prediction", observation.drift_onset, _drift_evidence(observation, drift.prediction, drift.prediction_reasons))
+            )
     if observation.quality_onset is not None:
         found.append(Alarm("quality", observation.quality_onset, _quality_evidence(quality)))
     return tuple(found)
