@@ -65,15 +65,13 @@ class Screen:
         self.console.print(Rule(f"[bold]{escape(title)}[/bold]", align="left", style="cyan"))
 
     def explain(self, sentences: str, page: str) -> None:
-        """Say what comes next, and wait for Enter."""
+        """Say what comes next, and wait for Enter where somebody can press it."""
         self.console.print(f"  {escape(sentences)}", soft_wrap=True)
         self.console.print(f"  [dim]{escape(page)}[/dim]")
         if self.console.is_terminal:
             self._progress.stop()
             self.console.input("  [cyan]Enter to go on[/cyan] ")
             self._progress.start()
-        else:
-            input()
 
     def table(self, table: Table) -> None:
         """Print a table."""

@@ -48,14 +48,13 @@ FRESH_SEED = 2_000
 """Added to the seed of the demo: the traffic and the rows that judge it come from two streams of the same world."""
 
 
-def run(plan: Plan) -> int:
+def run(plan: Plan, screen: Screen | None = None) -> int:
     """Run the demo in a state folder of its own and return the exit code: 0 when it went as it must for this plan."""
     workspace = demo_workspace(plan)
     store = open_store(workspace.store_url)
-    screen = Screen()
     try:
-        with screen:
-            return Demo(plan, workspace, store, screen).run()
+        with screen or Screen() as shown:
+            return Demo(plan, workspace, store, shown).run()
     finally:
         store.close()
 
