@@ -1,0 +1,80 @@
+"""The whole contract: where the data come from, the interface, the policy, and how the last two go together."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from treadle.spec.interface import Interface, Task
+from treadle.spec.part import Frozen, Name
+from treadle.spec.policy import Policy
+
+RowsDigest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+
+_CLASSIFIED = ("accuracy", "precision", "recall", "f1", "f1_macro", "roc_auc", "average_precision", "log_loss")
+METRICS: dict[Task, tuple[str, ...]] = {"binary": _CLASSIFIED, "multiclass": _CLASSIFIED, "regression": ("mae", "rmse", "r2")}
+"""The metrics that a policy of each task may name; ``training.metrics`` computes them."""
+
+DEFAULT_METRIC: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_macro", "regression": "rmse"}
+
+
+class BundledSource(Frozen):
+    """Data that a library carries; ``load`` in model.py gets no file."""
+
+    kind: Literal["bundled"]
+    library: str = Field(description="Name of the library that carries the data.")
+
+
+class MirrorSource(Frozen):
+    """A file in the mirror folder (TREADLE_DATA_MIRROR)."""
+
+    kind: Literal["mirror"]
+    file: str = Field(description="Name of the file in the mirror folder.")
+    rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
+
+
+class DownloadSource(Frozen):
+    """A file on the network."""
+
+    kind: Literal["download"]
+    url: str = Field(pattern=r"^https?://", description="Where the file is.")
+    rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
+
+
+class SimulatedSource(Frozen):
+    """Rows that ``synthesize`` in model.py makes up; labelled simulated in lineage and card."""
+
+    kind: Literal["simulated"]
+    rows: int = Field(5000, ge=50, description="How many rows to make up.")
+
+
+Source = Annotated[BundledSource | MirrorSource | DownloadSource | SimulatedSource, Field(discriminator="kind")]
+
+
+class Contract(Frozen):
+    """One description of one model: everything else is derived from it."""
+
+    name: Name = Field(description="Name of the model, the same as that of its folder.")
+    description: str = Field("", description="What the model answers, in a sentence.")
+    data: tuple[Source, ...] = Field(min_length=1, description="Where the data come from, tried in order.")
+    interface: Interface = Field(description="The half that is sealed into each version.")
+    policy: Policy = Field(Policy(), description="The half that is read from the workspace each time it is needed.")
+
+    @model_validator(mode="after")
+    def _policy_fits_the_task(self) -> Self:
+        known = METRICS[self.interface.task]
+        for name in (self.policy.gate.metric, self.policy.quality.metric, *self.policy.gate.minimum):
+            if name and name not in known:
+                raise ValueError(f"the policy names the metric {name!r}; a {self.interface.task} model has {', '.join(known)}")
+        if self.policy.labels.missing == "negative" and self.interface.task != "binary":
+            raise ValueError("labels.missing can be negative only where there are two classes")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The metric by which versions of this model are compared."""
+        return self.policy.gate.metric or DEFAULT_METRIC[self.interface.task]
+
+
+def contract_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a ``model.yaml``."""
+    return Contract.model_json_schema()

@@ -1,0 +1,76 @@
+"""Read a ``model.yaml``, and say what is wrong with one: each problem names its key."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from treadle.errors import ContractInvalid
+from treadle.spec.contract import Contract
+
+
+def load_contract(path: Path, overlay: str = "") -> Contract:
+    """Read a ``model.yaml``, with ``policy.<overlay>.yaml`` beside it laid over the policy half if it exists.
+
+    Raises:
+        ContractInvalid: the file is missing, is not YAML, or breaks a rule; each problem names its key.
+    """
+    content = _read_yaml(path)
+    contract = _validated(path, content)
+    over = path.with_name(f"policy.{overlay}.yaml")
+    if overlay and over.is_file():
+        contract = _validated(over, {**content, "policy": _laid_over(content.get("policy") or {}, _read_yaml(over))})
+    return contract
+
+
+def _validated(path: Path, content: dict[str, Any]) -> Contract:
+    try:
+        return Contract.model_validate(content)
+    except ValidationError as error:
+        raise ContractInvalid(path, _problems(error)) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ContractInvalid(path, [f"cannot be read: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractInvalid(path, [f"is not YAML: {error}"]) from error
+    if not isinstance(content, dict):
+        raise ContractInvalid(path, [f"holds {type(content).__name__}, not a mapping of keys"])
+    return content
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        inner = merged.get(key)
+        merged[key] = _laid_over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """Return a line per problem. A list is not also called too short because its items were refused."""
+    items = error.errors()
+    refused = {item["loc"][:depth] for item in items for depth in range(len(item["loc"]))}
+    told = [item for item in items if item["type"] != "too_short" or item["loc"] not in refused]
+    return [_problem(item["loc"], item["type"], item["msg"], item["input"]) for item in told]
+
+
+def _problem(location: Sequence[int | str], kind: str, message: str, value: object) -> str:
+    key = ".".join(map(str, location)) or "the contract"
+    if kind == "extra_forbidden":
+        return f"{key}: there is no such key"
+    said = message.removeprefix("Value error, ")
+    if isinstance(value, dict):  # the problem is what the mapping lacks or how its keys go together
+        return f"{key}: {said}"
+    shown = repr(value)
+    hint = (
+        "; put it in quotes, for YAML takes it for something else"
+        if kind == "string_type" and isinstance(value, bool | int | float)
+        else ""
+    )
+    return f"{key}: {said} (it is {shown if len(shown) < 80 else shown[:77] + '...'}{hint})"
