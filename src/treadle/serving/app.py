@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
@@ -36,7 +37,8 @@ def create_app(
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process."""
-    app = FastAPI(
+    # The pages of the API come from this process: a browser without internet shows them too.
+    app = FastAPIOffline(
         title="Treadle",
         version=__version__,
         description="Predictions, labels and the state of every deployed model.",
