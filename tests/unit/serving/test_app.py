@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -294,8 +295,13 @@ def test_metrics_are_what_prometheus_reads(live: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_the_pages_of_the_api_exist(live: Service, path: str) -> None:
-    assert "/openapi.json" in live.ask("GET", path).text
+def test_the_pages_of_the_api_need_no_internet(live: Service, path: str) -> None:
+    page = live.ask("GET", path).text
+    assert "/openapi.json" in page
+    scripts = re.findall(r'src="([^"]+)"', page)
+    assert scripts
+    assert all(live.ask("GET", script).status_code == 200 for script in scripts if script.endswith(".js"))
+    assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css|png)"', page)
 
 
 def test_every_example_of_the_description_works_and_answers_as_described(live: Service) -> None:
