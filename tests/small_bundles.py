@@ -1,6 +1,8 @@
 """Real bundles around tiny graphs: one that answers, one that fails on some rows, one that is slow."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,12 +31,14 @@ WIDER = INTERFACE.model_copy(update={"features": (*INTERFACE.features, NumberFea
 
 VALUE = Interface(task="regression", target=Target(name="price"), features=(NumberFeature(name="rooms", type="number", min=0, max=10),))
 
+CARD: Mapping[str, Any] = {"metrics": {"roc_auc": {"value": 0.84}}}
+
 ROW = {"tenure": 2, "spend": 30.5}
 
 
-def answering(lean: float = 0.0, features: int = 2) -> bytes:
-    """Return a graph that answers every row; ``lean`` moves its scores."""
-    weights = np.full((features, 2), 0.01, dtype=np.float32) * np.array([1, -1], dtype=np.float32)
+def answering(lean: float = 0.0, features: int = 2, slope: float = 0.01) -> bytes:
+    """Return a graph that answers every row: the larger the features, the surer of the first class. ``lean`` moves its scores."""
+    weights = np.full((features, 2), slope, dtype=np.float32) * np.array([1, -1], dtype=np.float32)
     nodes = [
         helper.make_node("Gemm", ["matrix", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
@@ -76,8 +80,16 @@ def slow(steps: int = 60) -> bytes:
     return _graph(nodes, {**constants, "out": np.zeros((width, 2), dtype=np.float32)}, 2, 2)
 
 
-def put(folder: Path, graph: bytes, interface: Interface = INTERFACE, model: str = "churn") -> Bundle:
-    """Seal a bundle around a graph, and keep it in a folder of bundles."""
+def put(
+    folder: Path,
+    graph: bytes,
+    interface: Interface = INTERFACE,
+    model: str = "churn",
+    *,
+    card: Mapping[str, Any] = CARD,
+    **made_of: Any,
+) -> Bundle:
+    """Seal a bundle around a graph, and keep it in a folder of bundles; ``made_of`` changes its lineage."""
     generator = np.random.default_rng(0)
     matrix = generator.integers(0, 10, (100, len(interface.features))).astype(np.float32)
     scores = generator.random((100, interface.score_count)).astype(np.float32)
@@ -85,20 +97,20 @@ def put(folder: Path, graph: bytes, interface: Interface = INTERFACE, model: str
         "model.onnx": graph,
         "interface.json": canonical_json(interface.model_dump(mode="json")),
         profile.PROFILE_FILE: profile.build(interface, matrix, scores).to_bytes(),
-        "card.json": msgspec.json.encode({"metrics": {"roc_auc": {"value": 0.84}}}),
+        "card.json": msgspec.json.encode(card),
     }
-    lineage = Lineage(
-        data_digest="d" * 64,
-        data_source="mirror",
-        simulated=False,
-        rows=100,
-        seed=42,
-        interface_digest=interface.digest,
-        code_digest="c" * 64,
-        python="3.11",
-        packages={},
-    )
-    return BundlePlace(folder).put(files, model, lineage)
+    facts: dict[str, Any] = {
+        "data_digest": "d" * 64,
+        "data_source": "mirror",
+        "simulated": False,
+        "rows": 100,
+        "seed": 42,
+        "interface_digest": interface.digest,
+        "code_digest": "c" * 64,
+        "python": "3.11",
+        "packages": {},
+    }
+    return BundlePlace(folder).put(files, model, Lineage(**{**facts, **made_of}))
 
 
 def flip(folder: Path, digest: str, file: str = "model.onnx") -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from treadle.errors import PortTaken
 from treadle.projects import Project
 from treadle.registry import promotion, versions
 from treadle.registry.tracking import Registered, Tracking
@@ -56,7 +57,11 @@ class Loop:
 
 
 def run_controller(workspace: Workspace, store: Store, stop: threading.Event, *, once: bool = False) -> None:
-    """Run the controller with its own ``/metrics`` until ``stop`` is set."""
+    """Run the controller with its own ``/metrics`` until ``stop`` is set; ``once``: one round, and the training that it starts.
+
+    Raises:
+        PortTaken: something else listens on the controller's port.
+    """
     from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 -- only this process serves it
 
     from treadle.monitoring.metrics import ControllerMetrics  # noqa: PLC0415 -- as above
@@ -65,10 +70,13 @@ def run_controller(workspace: Workspace, store: Store, stop: threading.Event, *,
     registry = CollectorRegistry()
     controller = Controller(workspace, store, ControllerMetrics(registry))
     if once:
-        controller.round()
-        controller.close()
+        controller.run(stop, once=True)
         return
-    server, thread = start_http_server(workspace.settings.controller_port, addr=workspace.settings.host, registry=registry)
+    host, port = workspace.settings.host, workspace.settings.controller_port
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise PortTaken(host, port, "controller_port", error.strerror or str(error)) from error
     try:
         controller.run(stop)
     finally:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from filelock import FileLock
 from pandas import DataFrame
 
 from treadle.data.snapshot import Snapshot, SnapshotPlace
@@ -85,23 +86,33 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
         tell: called with what has been done.
     """
     tracking, report = Tracking(workspace), _Report(store, project.name, clock, tell)
-    made = tracking.find_by_turn(project.name, turn_id) if turn_id is not None else None
-    if made is not None:
-        runs.end_orphans(tracking, project.name, turn_id)
-        return tracking.version(project.name, made)
-    with runs.started(tracking, project.name, name=f"seed {seed}", turn_id=turn_id) as run:
-        with _told(report, "data.refused"):
-            data = _data(workspace, project, seed=seed, snapshot=snapshot)
-        report("data.snapshotted", rows=data.snapshot.rows, digest=data.snapshot.digest, source=data.source, simulated=data.simulated)
-        origin = _origin(data, run, turn_id, cut)
-        with _told(report, "training.failed"):
-            trained = train(project, data.frame, origin, seed=seed, workspace=workspace, reference=reference)
-        _log(run, trained)
-        metric = project.contract.metric
-        report("training.finished", metric=metric, value=trained.fitted.metrics.get(metric), digest=trained.bundle.digest, run=run.id)
-        registered = run.register(trained.bundle, turn_id)
-    report("version.registered", version=registered.version, digest=registered.digest, run=run.id, turn=turn_id)
-    return registered
+    with _alone(workspace, turn_id):
+        made = tracking.find_by_turn(project.name, turn_id) if turn_id is not None else None
+        if made is not None:
+            runs.end_orphans(tracking, project.name, turn_id)
+            return tracking.version(project.name, made)
+        with runs.started(tracking, project.name, name=f"seed {seed}", turn_id=turn_id) as run:
+            with _told(report, "data.refused"):
+                data = _data(workspace, project, seed=seed, snapshot=snapshot)
+            report("data.snapshotted", rows=data.snapshot.rows, digest=data.snapshot.digest, source=data.source, simulated=data.simulated)
+            origin = _origin(data, run, turn_id, cut)
+            with _told(report, "training.failed"):
+                trained = train(project, data.frame, origin, seed=seed, workspace=workspace, reference=reference)
+            _log(run, trained)
+            metric = project.contract.metric
+            report("training.finished", metric=metric, value=trained.fitted.metrics.get(metric), digest=trained.bundle.digest, run=run.id)
+            registered = run.register(trained.bundle, turn_id)
+        report("version.registered", version=registered.version, digest=registered.digest, run=run.id, turn=turn_id)
+        return registered
+
+
+def _alone(workspace: Workspace, turn_id: str | None) -> AbstractContextManager[object]:
+    """Hold the turn's lock: what an abandoned try for the same turn still does is waited for, and then found."""
+    if turn_id is None:
+        return nullcontext()
+    folder = workspace.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"train-{turn_id}.lock")
 
 
 @contextmanager

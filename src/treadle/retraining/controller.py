@@ -9,7 +9,8 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Event as Flag
 
 from sqlalchemy import Connection
@@ -20,12 +21,12 @@ from treadle.errors import LeaseLost, StoreUnavailable, TreadleError
 from treadle.monitoring.alarms import alarms, cleared
 from treadle.monitoring.metrics import ControllerMetrics
 from treadle.monitoring.observe import Observation, observe
-from treadle.projects import Project, discover
+from treadle.projects import Project, find
 from treadle.registry import aliases
 from treadle.registry.tracking import Tracking
 from treadle.retraining.decide import decide
 from treadle.retraining.situation import read_situation
-from treadle.retraining.steps import FIRST_STEP, STEPS, Desk, End, Result
+from treadle.retraining.steps import FIRST_STEP, Desk, End, Result, take
 from treadle.settings import Workspace
 from treadle.state import deployments, episodes, events, joins, lease, turns
 from treadle.state.lease import Lease
@@ -38,6 +39,8 @@ LEASE_ROUNDS = 6
 LEASE_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 5.0
 """How often aliases are put back and the head of the events is exported."""
+TICK = 0.1
+"""Seconds between two looks at whether to stop."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,45 +57,61 @@ class Controller:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._lease: Lease | None = None
         self._housekept = -HOUSEKEEPING_SECONDS
+        self._signed = 0
         self._asked: set[str] = set()
+        self._troubles: dict[tuple[str, str | None], type[Exception]] = {}
         self._bundles = BundlePlace(workspace.bundle_dir)
         self._tracking = Tracking(workspace)
         self._desk = Desk(workspace, self._store, self._tracking, self._bundles, SnapshotPlace(workspace.snapshot_dir), clock)
 
-    def run(self, stop: Flag) -> None:
-        """Go round until ``stop`` is set."""
-        while not stop.is_set():
-            self.round()
-            stop.wait(self._workspace.settings.controller_seconds)
-        self.close()
+    @property
+    def training(self) -> bool:
+        """Whether a training runs."""
+        return bool(self._desk.trainers)
+
+    def run(self, stop: Flag, *, once: bool = False) -> None:
+        """Go round until ``stop`` is set; ``once``: only as long as a training that the first round has started runs."""
+        try:
+            while not stop.is_set():
+                self.round()
+                if once and not self.training:
+                    return
+                pause(stop, self._workspace.settings.controller_seconds)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the trainings that run, and give the lease back."""
-        for trainer in self._desk.trainers.values():
-            trainer.stop()
-        self._desk.trainers.clear()
-        if self._lease is not None:
-            lease.release(self._plain, self._lease)
-            self._lease = None
+        held = self._let_go()
+        if held is not None:
+            with suppress(StoreUnavailable):  # Then the lease runs out by itself.
+                lease.release(self._plain, held)
+
+    def _let_go(self) -> Lease | None:
+        """Do nothing more under the lease, and return it."""
+        for turn_id in list(self._desk.trainers):
+            self._desk.dismiss(turn_id)
+        held, self._lease = self._lease, None
+        return held
 
     def round(self) -> bool:
         """Look at every model once. Return whether this controller holds the lease."""
         try:
             if not self._hold():
                 return False
-            projects = discover(self._workspace)
+            projects = list(self._projects())
             self._join_labels(projects)
-            for project in projects.values():
-                self._attend_safely(project)
+            for project in projects:
+                with self._unstopped("watch", project.name):
+                    self._attend(project)
             self._housekeep()
         except LeaseLost as error:
             logger.warning("%s", error)
-            self._lease = None
-            return False
+            self._let_go()
         except StoreUnavailable as error:
             # The store is away: nothing can be decided or recorded, so the next round tries again.
             logger.warning("%s", error)
-        return True
+        return self._lease is not None
 
     def _hold(self) -> bool:
         now = self._clock()
@@ -109,23 +128,37 @@ class Controller:
             raise LeaseLost(LEASE, self._holder)
         lease.check(conn, self._lease)
 
-    def _join_labels(self, projects: Mapping[str, Project]) -> None:
+    def _projects(self) -> Iterator[Project]:
+        """Yield the project of every deployed model, as far as it can be read."""
+        with self._store.read() as conn:
+            deployed = deployments.generations(conn)
+        for model in sorted(deployed):
+            with self._unstopped("contract", model):
+                yield find(self._workspace, model)
+
+    def _join_labels(self, projects: Iterable[Project]) -> None:
         """Give the labels that have come to their predictions; those that waited too long wait no more."""
-        expire = {name: project.contract.policy.labels.expire for name, project in projects.items()}
+        expire = {project.name: project.contract.policy.labels.expire for project in projects}
         with self._store.write() as conn:
             joins.resolve_labels(conn, now=self._clock(), expire=expire)
 
-    def _attend_safely(self, project: Project) -> None:
-        """One model's trouble must not stop the others."""
+    @contextmanager
+    def _unstopped(self, task: str, model: str | None = None) -> Iterator[None]:
+        """Go on after the block whatever happens in it: one model's trouble must not stop the others. It is told once while it lasts."""
         try:
-            self._attend(project)
+            yield
         except (LeaseLost, StoreUnavailable):
             raise
-        except TreadleError as error:
-            logger.exception("The controller stumbled over %s", project.name)
-            self._metrics.stumbles.labels(project.name).inc()
-            with self._store.write() as conn:
-                events.append(conn, "controller.stumbled", at=self._clock(), model=project.name, data={"error": str(error)})
+        except Exception as error:
+            self._metrics.stumbles.labels(model or "").inc()
+            if self._troubles.get((task, model)) is not type(error):
+                logger.exception("The controller stumbled over %s of %s", task, model or "all models")
+                said = error.sentence if isinstance(error, TreadleError) else f"{type(error).__name__}: {error}"
+                with self._store.write() as conn:
+                    events.append(conn, "controller.stumbled", at=self._clock(), model=model, data={"task": task, "error": said})
+                self._troubles[task, model] = type(error)
+        else:
+            self._troubles.pop((task, model), None)
 
     def _attend(self, project: Project) -> None:
         with self._store.read() as conn:
@@ -135,12 +168,13 @@ class Controller:
         now = self._clock()
         observation = observe(self._store, self._bundles, project, now=now)
         self._metrics.observed(project.name, observation)
-        self._keep_episodes(project, deployment.champion.version, observation)
+        self._keep_episodes(project, observation)
         self._open_turn(project, now)
         self._step(project)
 
-    def _keep_episodes(self, project: Project, version: int, observation: Observation) -> None:
+    def _keep_episodes(self, project: Project, observation: Observation) -> None:
         """Open an episode per alarm; close those that have passed or whose version is champion no more."""
+        version = observation.version
         with self._store.read() as conn:
             open_now = episodes.open_ones(conn, project.name)
         known = {one.signal for one in open_now if one.version == version}
@@ -173,7 +207,7 @@ class Controller:
                     episode=decision.episode.id,
                     step=FIRST_STEP,
                     at=now,
-                    data={"onset": decision.episode.onset},
+                    data={"onset": decision.episode.onset, "champion": decision.episode.version},
                 )
         elif decision.ask and situation.recent[0].id not in self._asked:
             self._asked.add(situation.recent[0].id)
@@ -185,7 +219,7 @@ class Controller:
             turn = turns.current(conn, project.name)
         self._metrics.turn(project.name, turn)
         if turn is not None:
-            self._record(project, turn, STEPS[turn.step](self._desk, project, turn))
+            self._record(project, turn, take(self._desk, project, turn))
 
     def _record(self, project: Project, turn: Turn, result: Result) -> None:
         if result is None:
@@ -193,26 +227,39 @@ class Controller:
         with self._store.write() as conn:
             if isinstance(result, End):
                 turns.close(conn, turn, outcome=result.outcome, reason=result.reason, at=self._clock())
-                self._metrics.turns.labels(project.name, result.outcome).inc()
             else:
-                turns.advance(conn, turn, step=result.step, at=self._clock(), data={**turn.data, **result.data})
+                turns.advance(conn, turn, step=result.step, at=self._clock(), data=result.data)
+        if isinstance(result, End):
+            self._desk.dismiss(turn.id)
+            self._metrics.turns.labels(project.name, result.outcome).inc()
 
     def _housekeep(self) -> None:
         now = self._clock()
         if now - self._housekept < HOUSEKEEPING_SECONDS:
             return
         self._housekept = now
-        aliases.reconcile(self._tracking, self._store, at=now)
-        self._export_head(now)
+        with self._unstopped("aliases"):
+            aliases.reconcile(self._tracking, self._store, at=now)
+        with self._unstopped("audit"):
+            self._export_head(now)
 
     def _export_head(self, now: float) -> None:
         """Write the signed head of the events outside the database, where an edit of the database cannot reach."""
-        folder = self._workspace.home / "audit"
-        with self._store.read() as conn:
-            head = events.sign_head(conn, audit_key(self._workspace), now)
-        if head is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            events.append_head(folder / "heads.jsonl", head)
+        key = audit_key(self._workspace)
+        # A write, though it writes no row: the lease is checked, and no other controller signs in between.
+        with self._store.write() as conn:
+            head = events.sign_head(conn, key, now)
+            if head is not None and head.seq > self._signed:
+                events.append_head(self._workspace.home / "audit" / "heads.jsonl", head)
+                self._signed = head.seq
+
+
+def pause(stop: Flag, seconds: float) -> None:
+    """Wait for some seconds, or until ``stop`` is set."""
+    end = time.monotonic() + seconds
+    # Not stop.wait(): a signal handler that sets an event on which its own thread waits can lock up.
+    while not stop.is_set() and time.monotonic() < end:
+        time.sleep(min(TICK, seconds))
 
 
 def audit_key(workspace: Workspace) -> bytes:

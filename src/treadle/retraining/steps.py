@@ -14,10 +14,20 @@ from treadle.bundle.place import BundlePlace
 from treadle.data.frame import entities
 from treadle.data.snapshot import SnapshotPlace
 from treadle.engine.session import Engine
-from treadle.errors import ModelNotServed, NotPermitted
+from treadle.errors import (
+    GenerationConflict,
+    LeaseLost,
+    ModelNotServed,
+    NoCanary,
+    NotPermitted,
+    StoreUnavailable,
+    TrackingUnavailable,
+    TreadleError,
+)
 from treadle.monitoring import canary
+from treadle.monitoring.canary import CanaryDecision
 from treadle.projects import Project
-from treadle.registry import promotion
+from treadle.registry import promotion, runs
 from treadle.registry.tracking import Tracking
 from treadle.retraining import rows
 from treadle.retraining.decide import PROMOTED, SUPERSEDED
@@ -65,8 +75,37 @@ class Desk:
     clock: Callable[[], float]
     trainers: dict[str, Trainer] = field(default_factory=dict)
 
+    def dismiss(self, turn_id: str) -> None:
+        """End the training of a turn, if one runs."""
+        trainer = self.trainers.pop(turn_id, None)
+        if trainer is not None:
+            trainer.stop()
+
 
 Step = Callable[[Desk, Project, Turn], Result]
+
+PASSING = (StoreUnavailable, TrackingUnavailable, LeaseLost, GenerationConflict, NotPermitted, NoCanary)
+"""What the next round may find otherwise: a part that is away, or somebody else who was first."""
+
+FAILED: Mapping[str, str] = {"train": "training failed", "judge": "refused", "canary": "aborted"}
+"""The outcome of a turn whose step cannot be done."""
+
+
+def take(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Do the turn's present step. A turn whose champion has been replaced ends, and so does one whose step cannot be done."""
+    champion = _champion(_deployment(desk, project)).version
+    doubted = turn.data["champion"]
+    if turn.step != "canary" and champion != doubted:
+        return End(SUPERSEDED, f"Version {champion} has become champion meanwhile; the turn was opened for version {doubted}.")
+    try:
+        return STEPS[turn.step](desk, project, turn)
+    except PASSING:
+        raise
+    except TreadleError as error:
+        if turn.step not in FAILED:
+            raise
+        _take_canary_out(desk, project, turn, error)
+        return End(FAILED[turn.step], error.sentence)
 
 
 def collect(desk: Desk, project: Project, turn: Turn) -> Result:
@@ -78,42 +117,45 @@ def collect(desk: Desk, project: Project, turn: Turn) -> Result:
         return _out_of_patience(
             project, turn, now, f"fewer than {project.contract.policy.retrain.min_rows} labelled rows had matured since the onset"
         )
-    meta = {"source": "log", "turn": turn.id, "cut": harvest.cut}
-    snapshot = desk.snapshots.save(project.name, harvest.frame, meta)
-    return Next("train", {"snapshot": snapshot.digest, "cut": harvest.cut, "rows": snapshot.rows})
+    snapshot = next((one for one in desk.snapshots.list(project.name) if one.meta.get("turn") == turn.id), None)
+    if snapshot is None:
+        snapshot = desk.snapshots.save(project.name, harvest.frame, {"source": "log", "turn": turn.id, "cut": harvest.cut})
+    return Next("train", {"snapshot": snapshot.digest, "cut": snapshot.meta["cut"], "rows": snapshot.rows})
 
 
 def train(desk: Desk, project: Project, turn: Turn) -> Result:
     """Train a challenger in its own process; the model version carries the turn's id and is looked for first."""
     trainer = desk.trainers.get(turn.id)
+    failure = trainer.poll(desk.clock()) if trainer is not None else None
+    if trainer is not None and failure is None:
+        return None
+    # What a training has left counts, not how it ended.
+    version = desk.tracking.find_by_turn(project.name, turn.id)
+    if version is not None:
+        desk.dismiss(turn.id)
+        return Next("judge", {"version": version, "digest": desk.tracking.version(project.name, version).digest})
     if trainer is None:
-        version = desk.tracking.find_by_turn(project.name, turn.id)
-        if version is not None:
-            return Next(
-                "judge", {"version": version, "digest": desk.tracking.version(project.name, version).digest, "ready_at": desk.clock()}
-            )
         deadline = desk.clock() + project.contract.policy.retrain.time_limit
         desk.trainers[turn.id] = Trainer(desk.workspace, turn, deadline=deadline)
         return None
-    failure = trainer.poll(desk.clock())
-    if failure is None:
-        return None
-    del desk.trainers[turn.id]
-    # A training that said it went well is believed only once its version is found, which the next round does.
-    return End("training failed", f"The training failed: {failure}") if failure else train(desk, project, turn)
+    runs.end_orphans(desk.tracking, project.name, turn.id)
+    desk.dismiss(turn.id)
+    return End("training failed", f"The training failed: {failure or 'it registered no version'}. Its log is {trainer.log}.")
 
 
 def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     """Gate the challenger against the champion on later, labelled rows of other entities, and start the canary."""
     version, digest, cut = turn.data["version"], turn.data["digest"], turn.data["cut"]
     deployment = _deployment(desk, project)
-    if deployment.canary is not None and deployment.canary.digest == digest:
-        return Next("canary", {"canary_at": deployment.at})
+    begun = deployment.canary is not None and deployment.canary.digest == digest
     frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
     trained_on = entities(project.contract.interface, frame)
-    now = desk.clock()
+    # Where an earlier try has started the canary, the rows of that moment are found again.
+    now = deployment.at if begun else desk.clock()
     with desk.store.read() as conn:
         jury = rows.jury(conn, project, cut=cut, trained_on=trained_on, now=now)
+    if begun:
+        return _on_to_canary(deployment, disagreement(desk, deployment, digest, jury.matrix) if jury is not None else None)
     if jury is None:
         need = project.contract.policy.retrain.judge_rows
         return _out_of_patience(project, turn, now, f"fewer than {need} labelled rows later than the training cut had matured")
@@ -122,7 +164,11 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
         return End("refused", "The gate refused the challenger. " + " ".join(verdict.reasons))
     rehearsed = disagreement(desk, deployment, digest, jury.matrix)
     started = promotion.start_canary(desk.workspace, desk.store, project, version, verdict, at=desk.clock())
-    return Next("canary", {"canary_at": started.at, "rehearsed": rehearsed, "verdict": verdict.id})
+    return _on_to_canary(started, rehearsed)
+
+
+def _on_to_canary(started: Deployment, rehearsed: tuple[int, int] | None) -> Next:
+    return Next("canary", {"canary_at": started.at, "rehearsed": rehearsed, "verdict": started.verdict})
 
 
 def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
@@ -130,7 +176,7 @@ def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
     deployment = _deployment(desk, project)
     slot = deployment.canary
     if slot is None or slot.digest != turn.data["digest"]:
-        return End(SUPERSEDED, "The canary was taken out or replaced by somebody else; the turn ends without a judgement.")
+        return _ending(desk, turn)
     policy = project.contract.policy
     now = desk.clock()
     counts = _canary_counts(desk, project, deployment, slot, turn)
@@ -140,22 +186,41 @@ def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
         return Next("canary", {"looked": decision.look, "seen": decision.reasons[0]}) if decision.look > looked else None
     if decision.outcome == "pass":
         try:
-            promotion.promote_canary(desk.workspace, desk.store, project, _permit(desk, turn), decision, at=now)
-            return End(PROMOTED, f"Version {slot.version} is the champion. " + " ".join(decision.reasons))
+            promotion.promote_canary(desk.workspace, desk.store, project, _permit(desk, deployment, slot), decision, at=now)
+            return _ending(desk, turn)
         except NotPermitted as error:
             # The policy has changed since the gate: what was permitted then is not now.
-            decision = replace(decision, outcome="abort", reasons=(error.what,))
+            decision = replace(decision, outcome="abort", clause=None, reasons=(error.what,))
     promotion.abort_canary(desk.store, project, decision, at=now)
-    return End("aborted", " ".join(decision.reasons))
+    return _ending(desk, turn)
 
 
-def _permit(desk: Desk, turn: Turn) -> Verdict:
+def _ending(desk: Desk, turn: Turn) -> End:
+    """Return how the canary of a turn has ended, as the record has it; an earlier try may have judged it and died."""
+    version = turn.data["version"]
+    with desk.store.read() as conn:
+        seen = verdicts.latest(conn, turn.model, version, "canary")
+    if seen is None:
+        return End(SUPERSEDED, "The canary was taken out or replaced by somebody else; the turn ends without a judgement.")
+    clause = f"The clause {seen.evidence['clause']!r} decided. " if seen.evidence["clause"] else ""
+    reasons = clause + " ".join(seen.reasons)
+    return End(PROMOTED, f"Version {version} is the champion. {reasons}") if seen.passed else End(FAILED["canary"], reasons)
+
+
+def _permit(desk: Desk, deployment: Deployment, slot: Slot) -> Verdict:
     """Return the gate's verdict under which the canary has started."""
     with desk.store.read() as conn:
-        found = verdicts.latest(conn, turn.model, turn.data["version"], "gate")
+        found = verdicts.get(conn, deployment.verdict or "")
     if found is None:
-        raise NotPermitted(turn.model, turn.data["version"], "the gate has never judged it.")
+        raise NotPermitted(deployment.model, slot.version, "no verdict of the gate let it start.")
     return found
+
+
+def _take_canary_out(desk: Desk, project: Project, turn: Turn, error: TreadleError) -> None:
+    """Leave no canary behind that cannot be watched."""
+    slot = _deployment(desk, project).canary
+    if slot is not None and slot.digest == turn.data.get("digest"):
+        promotion.abort_canary(desk.store, project, CanaryDecision("abort", None, (error.sentence,), 0), at=desk.clock())
 
 
 def _canary_counts(desk: Desk, project: Project, deployment: Deployment, slot: Slot, turn: Turn) -> canary.CanaryCounts:

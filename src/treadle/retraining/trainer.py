@@ -10,6 +10,10 @@ from treadle.settings import Workspace
 from treadle.state.turns import Turn
 
 NICENESS = 10
+ERROR = "treadle: "
+"""How a command begins the error that it ends with."""
+LAST_WORDS = 500
+"""Most characters of a log that the reason of a failure repeats."""
 
 
 class Trainer:
@@ -19,6 +23,7 @@ class Trainer:
         self._deadline = deadline
         self._log = workspace.home / "logs" / f"train-{turn.id}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._begin = self._log.stat().st_size if self._log.exists() else 0
         command = ["nice", "-n", str(NICENESS), sys.executable, "-m", "treadle.cli.main", "train", turn.model]
         command += ["--turn", turn.id, "--snapshot", turn.data["snapshot"], "--cut", repr(turn.data["cut"])]
         with self._log.open("ab") as output:
@@ -53,5 +58,8 @@ class Trainer:
             self._process.wait()
 
     def _last_words(self) -> str:
-        lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+        """Return the error that the command ended with, or else its last line."""
+        said = self._log.read_bytes()[self._begin :].decode(errors="replace")
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        first = max((number for number, line in enumerate(lines) if line.startswith(ERROR)), default=len(lines) - 1)
+        return " ".join(lines[first:]).removeprefix(ERROR)[:LAST_WORDS].rstrip(".") or "it said nothing"
