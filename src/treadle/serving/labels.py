@@ -13,6 +13,9 @@ from treadle.spec import Interface
 
 KEY_LENGTH = 256
 
+CLOCK_SECONDS = 300.0
+"""How far a caller's clock may be ahead of ours. A label from later on would outlast every true one: the last one counts."""
+
 
 def _printable(text: str) -> str:
     if not text.isprintable():
@@ -59,6 +62,8 @@ async def accept(inference: Inference, model: str, payloads: object, *, now: flo
             records.append(_record(interface, model, payload, now))
         except ValidationError as error:
             problems += refused(error.errors(), f"labels.{index}.")
+        except RequestInvalid as error:
+            problems += [problem._replace(field=f"labels.{index}.{problem.field}") for problem in error.fields]
         except LabelInvalid as error:
             problems.append(FieldProblem(f"labels.{index}.value", str(error.value), error.allowed))
     if problems:
@@ -72,6 +77,8 @@ def _record(interface: Interface, model: str, payload: object, now: float) -> La
     value = label.value if isinstance(label.value, str) else f"{label.value:.17g}"
     label_index(interface, [value])
     at = now if label.at is None else label.at
+    if at > now + CLOCK_SECONDS:
+        raise RequestInvalid([FieldProblem("at", at, f"up to now, which is {now:.0f}; it cannot have become true later")])
     return LabelRecord(uuid7(now), model, value, at, now, label.prediction_id, label.request_id, label.entity)
 
 

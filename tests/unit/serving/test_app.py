@@ -209,6 +209,7 @@ def test_the_label_of_a_regression_is_a_number_or_its_text(live: Service, value:
         ({"entity": "", "value": "yes"}, "labels.1.entity"),
         ({"entity": "a\u0000b", "value": "yes"}, "labels.1.entity"),
         ({"entity": "c", "value": "yes", "at": -1}, "labels.1.at"),
+        ({"entity": "c", "value": "yes", "at": 1_800_000_301}, "labels.1.at"),
         ({"entity": "c", "value": "yes", "when": 1}, "labels.1.when"),
         ("yes", "labels.1"),
     ],
