@@ -43,6 +43,12 @@ def acquire(store: Store, name: str, holder: str, *, ttl: float, now: float) -> 
         return lease
 
 
+def holder(conn: Connection, name: str, *, now: float) -> str | None:
+    """Return who holds the lease at ``now``; None if nobody does."""
+    there = conn.execute(select(leases.c.holder).where(leases.c.name == name, leases.c.expires > now)).scalar()
+    return str(there) if there is not None else None
+
+
 def renew(store: Store, lease: Lease, *, ttl: float, now: float) -> Lease:
     """Hold ``lease`` for ``ttl`` seconds from ``now`` on, under the same token.
 

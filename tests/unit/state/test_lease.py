@@ -19,6 +19,13 @@ def test_a_lease_is_refused_while_another_holds_it(store: Store) -> None:
     assert take(store, "b", 10.0) == Lease("loop", "b", 2, 20.0)
 
 
+def test_who_holds_a_lease_is_known_for_as_long_as_it_lasts(store: Store) -> None:
+    take(store, "a", 0.0)
+    with store.read() as conn:
+        assert [lease.holder(conn, "loop", now=now) for now in (9.0, 10.0)] == ["a", None]
+        assert lease.holder(conn, "other", now=0.0) is None
+
+
 def test_leases_of_other_names_are_free(store: Store) -> None:
     take(store, "a", 0.0)
     assert lease.acquire(store, "other", "b", ttl=1.0, now=0.0) == Lease("other", "b", 1, 1.0)
