@@ -27,7 +27,7 @@ def page(name: str) -> str:
 
 def contract_keys() -> Iterator[str]:
     for part in vars(spec).values():
-        if isinstance(part, type) and issubclass(part, BaseModel) and part.__module__ == spec.__name__:
+        if isinstance(part, type) and issubclass(part, BaseModel) and part.__module__.startswith(spec.__name__):
             yield from part.model_fields
 
 
