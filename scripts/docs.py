@@ -50,7 +50,27 @@ With the setting `overlay = "demo"`, the file `policy.demo.yaml` beside `model.y
 
 COMMANDS = """# Commands
 
-A failure that a person can act on is printed as a sentence with what to do next, and the exit code is 1.
+A failure is printed on standard error as a sentence with what to do next. Exit codes: 0 it went well, 1 it failed, 2 the command line
+is wrong, 3 the gate has refused, 130 Ctrl-C.
+
+With `--json` standard output holds JSON and nothing else:
+
+| command | what | keys |
+|---|---|---|
+| `train` | the registered version | `model`, `version`, `digest`, `run_id`, `turn_id` |
+| `evaluate` | what was measured | `model`, `version`, `digest`, `card`, `champion`, `champion_metrics` |
+| `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |
+| `promote` | the deployment; refused: the verdict | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
+| `rollback` | the deployment | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
+| `predict` | a list of answers | `prediction`, `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
+| `label` | how many labels were taken | `accepted` |
+| `simulate` | what was sent | `rows`, `requests`, `failed`, `labels` |
+| `status` | a list of models | `model`, \
+`generation`, `slots`, `drift_score`, `drifted`, `drift`, `quality_metric`, `quality_value`, `quality`, `loop`, `logged` |
+| `drift` | what was observed of the champion | `version`, \
+`since`, `until`, `drift`, `drift_onset`, `labelled_since`, `labelled_until`, `quality`, `quality_onset` |
+| `why` | a list of sentences | |
+| `schema` | the JSON Schema of a `model.yaml` | |
 
 """
 

@@ -154,7 +154,10 @@ class NothingToRollBack(TreadleError):
 
     def __init__(self, model: str, to: int | None, known: Iterable[int]) -> None:
         wanted = "no older generation has another champion" if to is None else f"there is no older generation {to}"
-        super().__init__(f"{model} cannot be rolled back: {wanted}; {choose_from(map(str, sorted(known)))}.")
+        super().__init__(
+            f"{model} cannot be rolled back: {wanted}; {choose_from(map(str, sorted(known)))}.",
+            fix=f"`treadle status` shows which version has which role; `treadle promote {model}` gives another one the traffic.",
+        )
 
 
 class TurnAlreadyOpen(TreadleError):
@@ -529,8 +532,51 @@ class RowFileInvalid(TreadleError):
 class RequestRefused(TreadleError):
     """The service refused a request."""
 
-    def __init__(self, url: str, status: int, said: str) -> None:
-        super().__init__(f"{url} answered {status}: {said}", fix="docs/guides/api.md describes requests and errors.")
+    def __init__(self, url: str, status: int, said: str, *, problems: Sequence[str] = (), fix: str = "") -> None:
+        super().__init__(
+            f"The service at {url} refuses this ({status}): {said}",
+            problems=problems,
+            fix=fix or "docs/guides/api.md describes requests and errors.",
+        )
+
+
+class NoService(TreadleError):
+    """Something else than Treadle answers at the address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"What answers at {url} is no service of Treadle: {reason}",
+            fix="`treadle serve` says at which address it serves; name it with --url.",
+        )
+
+
+class ControllerBusy(TreadleError):
+    """Another controller holds the lease, so this one must not act."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(
+            f"Another controller is at work: {holder} holds the lease.", fix="Look what it does with `treadle status`, or stop it first."
+        )
+
+
+# the command line
+
+
+class DiskRefused(TreadleError):
+    """The operating system refuses to read or write a file."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read or written: {reason}.",
+            fix="Look whether the disk has room and whose the folder is; the setting home (TREADLE_HOME) names another one for all state.",
+        )
+
+
+class Unforeseen(TreadleError):
+    """A failure that Treadle has no sentence for, which is a fault of Treadle."""
+
+    def __init__(self, kind: str, said: str, log: str) -> None:
+        super().__init__(f"This was not foreseen, {kind}: {said}. The traceback is in {log}; please report it.")
 
 
 # demo

@@ -28,16 +28,15 @@ def serve(
 def loop(
     once: Annotated[bool, typer.Option("--once", help="One round, then stop.")] = False,
 ) -> None:
-    """Run the controller: watch the models, retrain, judge, roll out, until Ctrl-C."""
+    """Run the controller: watch the models, retrain, judge, roll out, until Ctrl-C. Only one acts at a time; others wait."""
     import threading
 
-    from treadle.console import out
-    from treadle.loop import Loop
+    from treadle.console import control, out
     from treadle.serving.supervisor import stopped_by_signals
 
     stop = threading.Event()
     with out.opened() as (workspace, store), stopped_by_signals(stop):
-        Loop(workspace, store).close(stop, once=once)
+        control.run(workspace, store, stop, once=once)
 
 
 def predict(model: ModelName, rows: RowFile = None, url: Url = None, json: Json = False) -> None:
@@ -55,17 +54,21 @@ def label(
     prediction: Annotated[str | None, typer.Option("--prediction", help="Id of the prediction that it belongs to.")] = None,
     request: Annotated[str | None, typer.Option("--request", help="Your own request id.")] = None,
     entity: Annotated[str | None, typer.Option("--entity", help="Whom it is about.")] = None,
+    at: Annotated[float | None, typer.Option("--at", help="When it became true, in epoch seconds; without it, now.")] = None,
     url: Url = None,
+    json: Json = False,
 ) -> None:
-    """Tell the running service the true value of a prediction."""
+    """Tell the running service the true value of a prediction. Exactly one of --prediction, --request and --entity names it."""
     from treadle.console import client, out
 
+    keys = {"prediction_id": prediction, "request_id": request, "entity": entity}
+    if sum(key is not None for key in keys.values()) != 1:
+        message = "Give exactly one of --prediction, --request and --entity."
+        raise typer.BadParameter(message)
     workspace = out.workspace()
     out.project(workspace, model)
-    client.label(
-        url or client.address(workspace), model, {"prediction_id": prediction, "request_id": request, "entity": entity, "value": value}
-    )
-    out.say(f"The label {value} is taken.")
+    accepted = client.label(url or client.address(workspace), model, {**keys, "value": value, "at": at})
+    out.answer({"accepted": accepted}, json=json, text=f"The label {value} is taken.")
 
 
 def simulate(

@@ -1,12 +1,18 @@
 """The ``treadle`` command. Commands import what they need when they run, so that ``--help`` is quick."""
 
+import errno
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from treadle import __version__
 from treadle.cli import live, look, model
+
+if TYPE_CHECKING:
+    from treadle.errors import TreadleError
+
+_DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
 
 app = typer.Typer(
     name="treadle",
@@ -37,14 +43,33 @@ look.register(app)
 
 
 def main() -> None:
-    """Run a command; a failure that a person can act on becomes its text and exit code 1."""
-    from treadle.errors import TreadleError
-
+    """Run a command; a failure becomes its sentence on stderr and exit code 1."""
     try:
-        app()
-    except TreadleError as error:
-        print(f"treadle: {error}", file=sys.stderr)  # noqa: T201 -- the edge where errors become text
+        app(prog_name="treadle")
+    except Exception as error:  # noqa: BLE001 -- the edge where errors become text
+        print(f"treadle: {_told(error)}", file=sys.stderr)  # noqa: T201 -- as above
         sys.exit(1)
+
+
+def _told(error: Exception) -> "TreadleError":
+    """Return an error as one that has a sentence for a person."""
+    from treadle.errors import DiskRefused, TreadleError, Unforeseen
+
+    if isinstance(error, TreadleError):
+        return error
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _DISK):
+        return DiskRefused(str(error.filename or "The disk"), error.strerror or str(error))
+    return Unforeseen(type(error).__name__, str(error), _kept_traceback(error))
+
+
+def _kept_traceback(error: Exception) -> str:
+    """Write the traceback to a file that stays, and return its name."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="treadle-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return file.name
 
 
 if __name__ == "__main__":

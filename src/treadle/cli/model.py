@@ -30,9 +30,11 @@ def train(
 
     with out.opened() as (workspace, store):
         registered = train_and_register(
-            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut
+            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut, tell=out.teller(json=json)
         )
-    out.answer(registered, json=json, text=f"{model} version {registered.version} is registered (bundle {registered.digest[:12]}).")
+    out.answer(
+        registered, json=json, text=f"Next: `treadle evaluate {model}` shows how it did, `treadle promote {model}` gates it and serves it."
+    )
 
 
 def evaluate(model: ModelName, version: Version = None, json: Json = False) -> None:
@@ -74,7 +76,7 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", help="Generation whose roles come back; without it, the last one with another champion.")
     ] = None,
-    reason: Reason = "rolled back by hand",
+    reason: Reason = "Rolled back by hand.",
     json: Json = False,
 ) -> None:
     """Bring back the roles of an older generation, as a new one."""

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from treadle.engine.encode import example
-from treadle.errors import RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.projects import Project
 from treadle.settings import Workspace
 from treadle.simulation.traffic import Pace, Tally, Traffic
@@ -19,9 +19,20 @@ from treadle.simulation.world import open_world
 TIMEOUT_SECONDS = 30.0
 
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a service binds to, and where it is asked then
+
+
 def address(workspace: Workspace) -> str:
-    """Return where the workspace's own service answers."""
-    return f"http://{workspace.settings.host}:{workspace.settings.port}"
+    """Return where the workspace's own service answers.
+
+    Raises:
+        ServiceUnreachable: the service takes a free port, so that it alone knows its address.
+    """
+    host, port = _EVERYWHERE.get(workspace.settings.host, workspace.settings.host), workspace.settings.port
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if port == 0:
+        raise ServiceUnreachable(url, "the setting port is 0, so the service took a free one and said which when it started.")
+    return url
 
 
 def predict(url: str, project: Project, rows: Path | None) -> list[dict[str, Any]]:
@@ -30,20 +41,23 @@ def predict(url: str, project: Project, rows: Path | None) -> list[dict[str, Any
     Raises:
         RowFileInvalid: the file is not JSON with a row or a list of rows.
         RequestRefused: the service refused the rows; the error carries its reasons.
-        ServiceUnreachable: nothing answers there.
+        ServiceUnreachable, NoService: nothing answers there, or something else does.
     """
     payloads = [example(project.contract.interface)] if rows is None else read_rows(rows)
-    answers: list[dict[str, Any]] = _post(url, f"/predict/{project.name}/batch", {"rows": payloads})["predictions"]
+    answers: list[dict[str, Any]] = _ask(url, f"/predict/{project.name}/batch", project.name, "predictions", {"rows": payloads})
     return answers
 
 
-def label(url: str, model: str, content: Mapping[str, Any]) -> None:
-    """Tell one label; keys without a value are left out."""
-    _post(url, f"/labels/{model}", {"labels": [{key: value for key, value in content.items() if value is not None}]})
+def label(url: str, model: str, content: Mapping[str, Any]) -> int:
+    """Tell one label and return how many the service took; keys without a value are left out. Raises as ``predict`` does."""
+    told = {key: value for key, value in content.items() if value is not None}
+    accepted: int = _ask(url, f"/labels/{model}", model, "accepted", {"labels": [told]})
+    return accepted
 
 
 def simulate(workspace: Workspace, project: Project, pace: Pace, *, url: str, seconds: float, shifted: bool, seed: int) -> Tally:  # noqa: PLR0913
-    """Send simulated traffic for ``seconds``, tell its labels, and return the tally."""
+    """Send simulated traffic for ``seconds``, tell its labels, and return the tally. Raises as ``predict`` does."""
+    _ask(url, f"/models/{project.name}", project.name, "version")
     traffic = Traffic(url, project.name, project.contract.interface, open_world(workspace, project, seed=seed), pace)
     traffic.shifted = shifted
 
@@ -63,14 +77,21 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         RowFileInvalid: it cannot be read, or holds something else.
     """
     try:
-        content = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RowFileInvalid(path, str(error)) from error
+        content = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise RowFileInvalid(path, error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise RowFileInvalid(path, f"it is not JSON, {error}") from error
     if isinstance(content, dict):
         content = content.get("rows", [content])
     if not isinstance(content, list) or not content or not all(isinstance(row, dict) for row in content):
         raise RowFileInvalid(path, "it holds neither a row nor a list of rows")
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"JSON has no {name}"
+    raise ValueError(message)
 
 
 def answer_lines(answers: list[dict[str, Any]]) -> str:
@@ -84,12 +105,26 @@ def _answer_line(answer: Mapping[str, Any]) -> str:
     return f"{answer['prediction']}{sure}  {answer['model']} version {answer['version']}, prediction {answer['prediction_id']}"
 
 
-def _post(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(url: str, path: str, model: str, key: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Return the value of ``key`` in the service's answer to a GET or, with a body, to a POST."""
+    headers = {"content-type": "application/json"}
+    content = None if body is None else json.dumps(body)
     try:
-        response = httpx.post(url.rstrip("/") + path, json=body, timeout=TIMEOUT_SECONDS)
-    except httpx.TransportError as error:
-        raise ServiceUnreachable(url, str(error)) from error
-    if not response.is_success:
-        raise RequestRefused(url + path, response.status_code, response.text)
-    content: dict[str, Any] = response.json()
-    return content
+        method = "GET" if body is None else "POST"
+        response = httpx.request(method, url.rstrip("/") + path, content=content, headers=headers, timeout=TIMEOUT_SECONDS)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise ServiceUnreachable(url, f"{str(error) or type(error).__name__}.") from error
+    try:
+        if response.is_success:
+            return response.json()[key]
+        refusal = _refusal(url, model, response.status_code, response.json()["error"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise NoService(url, f"it answers {response.status_code} to {path}, in words of its own.") from error
+    raise refusal
+
+
+def _refusal(url: str, model: str, status: int, told: Mapping[str, Any]) -> RequestRefused:
+    """Return what the service said, as an error of our own."""
+    problems = [f"{one['field'] or 'the row'} is {one['value']!r}; allowed: {one['allowed']}" for one in told["problems"]]
+    fix = f"`treadle train {model}`, then `treadle promote {model}`; `treadle status` shows what is deployed."
+    return RequestRefused(url, status, told["what"], problems=problems, fix=fix if status == httpx.codes.NOT_FOUND else told["fix"])

@@ -15,11 +15,9 @@ class Line:
     style: str = "plain"
 
 
-def narrate(kind: str, model: str | None, facts: Facts) -> Line | None:
-    """Return the line for an event, or None for one that only the record needs."""
-    if kind in _SILENT:
-        return None
-    tell = _LINES.get(kind)
+def narrate(kind: str, model: str | None, facts: Facts) -> Line:
+    """Return the line for an event; one of a kind that only a newer Treadle knows is shown as it is recorded."""
+    tell = LINES.get(kind)
     line = tell(facts) if tell is not None else Line(f"{kind} {dict(facts)}", "quiet")
     return Line(f"{model}: {line.text}" if model else line.text, line.style)
 
@@ -48,6 +46,21 @@ def _episode(facts: Facts) -> Line:
     return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {facts['evidence']['reasons'][0]}", "bad")
 
 
+def _trained(facts: Facts) -> Line:
+    value = facts["value"]
+    return Line(f"trained and exported: {facts['metric']} {'not measured' if value is None else f'{value:.3f}'} on the holdout")
+
+
+def _overridden(facts: Facts) -> Line:
+    found, restored = (f"version {facts[key]}" if facts[key] is not None else "no version" for key in ("found", "restored"))
+    return Line(f"the alias {facts['alias']} was moved by hand in MLflow to {found}; it names {restored} again", "bad")
+
+
+def _one_line(error: str) -> str:
+    """Return an error's sentence, details and fix in one line."""
+    return " ".join(line.removeprefix("  - ") for line in error.splitlines())
+
+
 def _turn_advanced(facts: Facts) -> Line:
     return Line(str(facts["data"].get("seen") or _STEPS.get(facts["step"], facts["step"])), "change")
 
@@ -62,15 +75,13 @@ _STEPS = {
     "canary": "the challenger meets live traffic",
 }
 
-_SILENT = frozenset({"worker.started", "worker.stopped"})
-
-_LINES: Mapping[str, Callable[[Facts], Line]] = {
+LINES: Mapping[str, Callable[[Facts], Line]] = {
     "data.snapshotted": lambda facts: Line(
         f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"
     ),
-    "data.refused": lambda facts: Line(f"the data are refused: {facts['error']}", "bad"),
-    "training.finished": lambda facts: Line(f"trained and exported: {facts['metric']} {facts['value']:.3f} on the holdout"),
-    "training.failed": lambda facts: Line(f"the training failed: {facts['error']}", "bad"),
+    "data.refused": lambda facts: Line(f"the data are refused: {_one_line(facts['error'])}", "bad"),
+    "training.finished": _trained,
+    "training.failed": lambda facts: Line(f"the training failed: {_one_line(facts['error'])}", "bad"),
     "version.registered": lambda facts: Line(f"version {facts['version']} is registered, bundle {facts['digest'][:12]}"),
     "verdict.recorded": _verdict,
     "deployment.changed": _deployed,
@@ -83,7 +94,19 @@ _LINES: Mapping[str, Callable[[Facts], Line]] = {
     "turn.opened": lambda facts: Line(f"a turn of the loop opens. {facts['cause']}", "change"),
     "turn.advanced": _turn_advanced,
     "turn.closed": _turn_closed,
-    "alias.overridden": lambda facts: Line(f"an alias moved by hand in MLflow is put back: {dict(facts)}", "bad"),
+    "alias.overridden": _overridden,
     "person.needed": lambda facts: Line(f"a person is needed: {facts['reason']}", "bad"),
-    "controller.stumbled": lambda facts: Line(f"the controller stumbled: {facts['error']}", "bad"),
+    "controller.stumbled": lambda facts: Line(f"the controller stumbled: {_one_line(facts['error'])}", "bad"),
+    "profile.uncounted": lambda facts: Line(
+        f"{facts['rows']} logged rows of version {facts['version']} are missing in the live profile: {_one_line(facts['reason'])}", "bad"
+    ),
+    "log.damaged": lambda facts: Line(
+        f"the log segment {facts['segment']} is damaged: bytes {facts['from']} to {facts['to']} cannot be read", "bad"
+    ),
+    "log.unknown": lambda facts: Line(
+        f"the log segment {facts['segment']} holds {facts['records']} records of a kind that this version of Treadle does not know", "bad"
+    ),
+    "log.refused": lambda facts: Line(
+        f"the store refused a record of the log segment {facts['segment']} ({facts['error']}); the segment is kept", "bad"
+    ),
 }

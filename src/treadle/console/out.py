@@ -4,7 +4,7 @@ import dataclasses
 import getpass
 import json as jsonlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from treadle.console.narration import narrate
+from treadle.console.screen import Screen
 from treadle.errors import SettingsInvalid
 from treadle.projects import Project, find
 from treadle.settings import Workspace
@@ -68,15 +70,32 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+Tell = Callable[..., None]
+
+
+def teller(*, json: bool) -> Tell:
+    """Return what shows a person each step of a long command when it is done. A script gets the answer alone."""
+    screen = Screen(console)
+
+    def tell(kind: str, *, model: str | None = None, **facts: object) -> None:
+        # What fails is also raised, and told once.
+        if not json and kind not in {"data.refused", "training.failed"}:
+            line = narrate(kind, model, facts)
+            screen.line(line.text, line.style)
+
+    return tell
+
+
 def answer(value: object, *, json: bool, text: "str | Table | Sequence[Table]") -> None:
     """Print the result of a command: JSON for a script, or text and tables for a person."""
     if json:
-        print(jsonlib.dumps(as_json(value), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201 -- raw, for a script
+        text = jsonlib.dumps(as_json(value), indent=2, ensure_ascii=False, allow_nan=False)
+        print(text, flush=True)  # noqa: T201 -- raw, for a script; flushed, so that a reader who has gone is found here and not at the exit
     elif isinstance(text, str):
         say(text)
     else:
         for table in [text] if isinstance(text, Table) else text:
-            console.print(table)
+            console.print(table, soft_wrap=False)
 
 
 def as_json(value: object) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from treadle.bundle.place import BundlePlace
+from treadle.errors import StoreUnavailable, TreadleError
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project, discover
 from treadle.registry import explanation
@@ -50,7 +51,15 @@ def _read_one(workspace: Workspace, store: Store, places: BundlePlace, project: 
     if deployment is None or deployment.champion is None:
         todo = f"not deployed; next: treadle train {project.name}, then treadle promote {project.name}"
         return ModelOverview(project.name, None, (), None, None, "", metric, None, "", todo, logged)
-    observation = observe(store, places, project, now=now)
+    try:
+        observation = observe(store, places, project, now=now)
+    except StoreUnavailable:
+        raise
+    except TreadleError as error:
+        # One model's trouble must not hide the others.
+        return ModelOverview(
+            project.name, deployment.generation, deployment.slots, None, None, "", metric, None, "", f"TROUBLE: {error}", logged
+        )
     drift, quality = observation.drift, observation.quality
     return ModelOverview(
         model=project.name,
@@ -124,9 +133,9 @@ def drift_table(observation: Observation) -> Table | str:
 def explain(workspace: Workspace, store: Store, project: Project, *, now: float) -> list[str]:
     """Return the last decision about a model in sentences, and where its loop stands now."""
     sentences = list(explanation.explain(store, project.name))
-    if _deployed(store, project) is not None:
-        sentences.append(f"Now ({time.strftime('%H:%M:%S', time.localtime(now))}): {loop_sentence(workspace, store, project, now=now)}")
-    return sentences
+    if _deployed(store, project) is None:
+        return [*sentences, f"Next: `treadle train {project.name}`, then `treadle promote {project.name}`."]
+    return [*sentences, f"Now ({time.strftime('%H:%M:%S', time.localtime(now))}): {loop_sentence(workspace, store, project, now=now)}"]
 
 
 def _deployed(store: Store, project: Project) -> Deployment | None:
