@@ -1,10 +1,19 @@
+import getpass
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pytest
+from rich.table import Table
 
+from treadle.console import out
 from treadle.console.out import as_json
+from treadle.errors import SettingsInvalid
+from treadle.settings import Workspace
 from treadle.spec import Split
+from treadle.state.verdicts import Verdict
 
 
 @dataclass
@@ -20,3 +29,69 @@ def test_records_arrays_models_and_bytes_become_plain_json() -> None:
         "split": {"by": "random", "holdout": 0.2, "folds": 5},
         "3": ["text", 0.5],
     }
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, np.float64(math.nan), np.array([math.nan])])
+def test_what_json_has_no_number_for_is_null(value: object) -> None:
+    assert as_json(value) in (None, [None])
+
+
+@pytest.mark.parametrize("value", [None, True, 0, "", "text", 1.5])
+def test_plain_values_stay_as_they_are(value: object) -> None:
+    assert as_json(value) is value
+
+
+def test_a_script_gets_json_and_a_person_text_or_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name")
+    table.add_row("äöü")
+    out.answer({"name": "äöü [bold]"}, json=True, text="")
+    assert capsys.readouterr().out == '{\n  "name": "äöü [bold]"\n}\n'
+    out.answer({}, json=False, text="äöü [bold]")
+    assert capsys.readouterr().out == "äöü [bold]\n"
+    out.answer({}, json=False, text=table)
+    assert "äöü" in capsys.readouterr().out
+    out.answer({}, json=False, text=[table, table])
+    assert capsys.readouterr().out.count("äöü") == 2
+
+
+def test_a_step_of_a_long_command_is_told_to_a_person_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"rows": 3, "source": "mirror", "digest": "d" * 64}
+    out.teller(json=True)("data.snapshotted", model="iris", **facts)
+    assert capsys.readouterr().out == ""
+    tell = out.teller(json=False)
+    tell("data.snapshotted", model="iris", **facts)
+    assert "iris: 3 rows from mirror" in capsys.readouterr().out
+    tell("training.failed", model="iris", error="It is raised as well.")
+    assert capsys.readouterr().out == ""
+
+
+def test_options_of_the_command_line_win_over_the_settings(workspace: Workspace) -> None:
+    assert out.workspace(port=None, workers=None).settings == workspace.settings
+    changed = out.workspace(port=8123, workers=None)
+    assert (changed.settings.port, changed.settings.workers, changed.root) == (8123, 2, workspace.root)
+    with pytest.raises(SettingsInvalid, match="the command line"):
+        out.workspace(port=70000)
+
+
+def test_the_store_is_closed_after_a_command(workspace: Workspace) -> None:
+    with out.opened() as (place, store):
+        assert place.root == workspace.root
+        assert Path(place.home / "state.db").is_file()
+    with out.opened() as (_, again), again.read():
+        assert again is not store
+
+
+def test_whoever_has_no_name_acts_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert out.person() == getpass.getuser()
+
+    def nameless() -> str:
+        raise KeyError
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert out.person() == f"uid {os.getuid()}"
+
+
+@pytest.mark.parametrize(("passed", "said"), [(True, "passes the gate"), (False, "is refused by the gate")])
+def test_a_verdict_is_a_headline_and_its_reasons(*, passed: bool, said: str) -> None:
+    verdict = Verdict("v", "iris", 2, "d", "gate", passed, ("One.", "Two."), "p", {}, 1.0)
+    assert out.verdict_text(verdict) == f"iris version 2 {said}.\n  - One.\n  - Two."

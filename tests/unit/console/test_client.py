@@ -1,0 +1,141 @@
+"""The client's side of a conversation: rows that cannot be read, and whatever may answer at an address."""
+
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from treadle.console import client
+from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle.projects import find
+from treadle.settings import Settings, Workspace
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [('{"a": 1}', [{"a": 1}]), ('[{"a": 1}, {"a": 2}]', [{"a": 1}, {"a": 2}]), ('{"rows": [{"a": 1}]}', [{"a": 1}])],
+)
+def test_rows_come_in_three_shapes(tmp_path: Path, content: str, rows: list[dict[str, int]]) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(content)
+    assert client.read_rows(path) == rows
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}'))
+    assert client.read_rows(Path("-")) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is not JSON"),
+        (b"a,b\n1,2", "it is not JSON"),
+        (b"\xff\xfe", "it is not JSON"),
+        (b'{"a": NaN}', "JSON has no NaN"),
+        (b"[" * 100_000, "it is not JSON"),
+        (b"[]", "neither a row nor a list of rows"),
+        (b"[1]", "neither a row nor a list of rows"),
+        (b'{"rows": 1}', "neither a row nor a list of rows"),
+        (b'"text"', "neither a row nor a list of rows"),
+    ],
+)
+def test_a_bad_row_file_is_named_with_its_reason(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_bytes(content)
+    with pytest.raises(RowFileInvalid, match=said) as caught:
+        client.read_rows(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_row_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RowFileInvalid, match=r"nowhere.json cannot be used: No such file or directory\."):
+        client.read_rows(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104 -- what a service binds to
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
+        ("example.org", "http://example.org:8000"),
+    ],
+)
+def test_the_address_is_that_of_the_settings(host: str, url: str) -> None:
+    assert client.address(Workspace(Path(), Settings(host=host))) == url
+
+
+def test_a_service_on_a_free_port_must_be_named() -> None:
+    with pytest.raises(ServiceUnreachable, match=r"the setting port is 0.*\n.*--url"):
+        client.address(Workspace(Path(), Settings(port=0)))
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Answers as the test says."""
+
+    status = 200
+    body = b""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(self.status)
+        self.send_header("content-length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def stranger() -> Iterator[tuple[str, type[Stranger]]]:
+    handler = type("Handler", (Stranger,), {})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", handler
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b"{}"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_somebody_else_at_the_address_is_called_so(
+    stranger: tuple[str, type[Stranger]], workspace: Workspace, status: int, body: bytes
+) -> None:
+    url, handler = stranger
+    handler.status, handler.body = status, body
+    with pytest.raises(NoService, match=url):
+        client.predict(url, find(workspace, "iris"), None)
+
+
+def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type[Stranger]], workspace: Workspace) -> None:
+    url, handler = stranger
+    handler.status = 422
+    handler.body = (
+        b'{"error": {"what": "The request has 1 problem.", "fix": "Look.", "problems": [{"field": "", "value": 1, "allowed": "x"}]}}'
+    )
+    with pytest.raises(RequestRefused) as caught:
+        client.predict(url, find(workspace, "iris"), None)
+    assert str(caught.value) == f"The service at {url} refuses this (422): The request has 1 problem.\n  - the row is 1; allowed: x\nLook."
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "localhost:8000", "http://[", "http://nowhere.invalid", "ftp://127.0.0.1"])
+def test_an_address_where_nothing_answers_is_named(workspace: Workspace, url: str) -> None:
+    with pytest.raises(ServiceUnreachable) as caught:
+        client.predict(url, find(workspace, "iris"), None)
+    assert f"No service answers at {url}: " in str(caught.value)
+    assert "treadle serve" in str(caught.value)
+
+
+def test_an_answer_without_confidence_is_a_value() -> None:
+    facts = {"model": "houses", "version": 4, "prediction_id": "p-1"}
+    assert client.answer_lines([{"prediction": 3.5, **facts}, {"prediction": "yes", "confidence": 0.51, **facts}]).splitlines() == [
+        "3.5  houses version 4, prediction p-1",
+        "yes (confidence 0.510)  houses version 4, prediction p-1",
+    ]
