@@ -81,4 +81,5 @@ def run_controller(workspace: Workspace, store: Store, stop: threading.Event, *,
         controller.run(stop)
     finally:
         server.shutdown()
+        server.server_close()
         thread.join()

@@ -138,9 +138,9 @@ class Controller:
 
     def _join_labels(self, projects: Iterable[Project]) -> None:
         """Give the labels that have come to their predictions; those that waited too long wait no more."""
-        expire = {project.name: project.contract.policy.labels.expire for project in projects}
+        expire, now = {project.name: project.contract.policy.labels.expire for project in projects}, self._clock()
         with self._store.write() as conn:
-            joins.resolve_labels(conn, now=self._clock(), expire=expire)
+            joins.resolve_labels(conn, now=now, expire=expire)
 
     @contextmanager
     def _unstopped(self, task: str, model: str | None = None) -> Iterator[None]:
@@ -154,8 +154,9 @@ class Controller:
             if self._troubles.get((task, model)) is not type(error):
                 logger.exception("The controller stumbled over %s of %s", task, model or "all models")
                 said = error.sentence if isinstance(error, TreadleError) else f"{type(error).__name__}: {error}"
+                now = self._clock()
                 with self._store.write() as conn:
-                    events.append(conn, "controller.stumbled", at=self._clock(), model=model, data={"task": task, "error": said})
+                    events.append(conn, "controller.stumbled", at=now, model=model, data={"task": task, "error": said})
                 self._troubles[task, model] = type(error)
         else:
             self._troubles.pop((task, model), None)
@@ -224,11 +225,12 @@ class Controller:
     def _record(self, project: Project, turn: Turn, result: Result) -> None:
         if result is None:
             return
+        now = self._clock()
         with self._store.write() as conn:
             if isinstance(result, End):
-                turns.close(conn, turn, outcome=result.outcome, reason=result.reason, at=self._clock())
+                turns.close(conn, turn, outcome=result.outcome, reason=result.reason, at=now)
             else:
-                turns.advance(conn, turn, step=result.step, at=self._clock(), data=result.data)
+                turns.advance(conn, turn, step=result.step, at=now, data=result.data)
         if isinstance(result, End):
             self._desk.dismiss(turn.id)
             self._metrics.turns.labels(project.name, result.outcome).inc()

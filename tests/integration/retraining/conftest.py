@@ -49,10 +49,29 @@ POLICY: dict[str, Any] = {
 }
 
 CODE = """
+import numpy as np
+from pandas import DataFrame
 from sklearn.linear_model import LogisticRegression
 
 def build(seed):
     return LogisticRegression()
+
+def synthesize(rows, seed):
+    return World(seed).draw(rows)
+
+def simulate(rows, seed):
+    return World(seed)
+
+class World:
+    def __init__(self, seed):
+        self.random, self.count = np.random.default_rng(seed), 0
+
+    def draw(self, count, *, shifted=False):
+        tenure, spend = self.random.integers(0, 100, count), self.random.uniform(0, 1000, count).round(2)
+        stays = (tenure + spend + self.random.normal(0, 50, count) > 500) != shifted
+        self.count += count
+        who = [f"c{number}" for number in range(self.count - count, self.count)]
+        return DataFrame({"tenure": tenure, "spend": spend, "customer": who, "left": np.where(stays, "no", "yes")})
 """
 
 CARD = {"metrics": {"roc_auc": 0.9}, "baseline": {"roc_auc": 0.5}, "parity": {"rows": 100, "share_beyond": 0.0}}
@@ -68,6 +87,12 @@ Rows = Sequence[tuple[float, float, str]]
 def told_apart(count: int, low: int = 60) -> Rows:
     """Return rows that the sound graphs rank without a mistake: those of the smaller half leave."""
     return [(1.0, low + 10.0 * (place % 10), "yes" if place % 10 < 5 else "no") for place in range(count)]
+
+
+def scores(total: float) -> np.ndarray:
+    """Return what the sound graph answers to a row whose features add up to ``total``."""
+    stays = 1 / (1 + np.exp(-0.02 * total))
+    return np.array([stays, 1 - stays], dtype="<f4")
 
 
 def write_project(workspace: Workspace, name: str = "churn", code: str = CODE, **policy: Any) -> Project:
@@ -188,7 +213,7 @@ class Night:
                 "error": None,
                 "entity": f"e{number}" if entities is None else entities[place],
                 "row": np.array(row[:2], dtype="<f4").tobytes(),
-                "scores": np.array([0.5, 0.5], dtype="<f4").tobytes(),
+                "scores": scores(row[0] + row[1]).tobytes(),
                 "answer": "{}",
                 "fallback": False,
             }
@@ -278,7 +303,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     root = tmp_path / "workspace"
     root.mkdir()
-    (root / MARKER).write_text("offline = true\ncontroller_port = 0\ncontroller_seconds = 0.05\n")
+    (root / MARKER).write_text("offline = true\ncontroller_port = 0\ncontroller_seconds = 0.5\n")
     monkeypatch.setenv("TREADLE_WORKSPACE", str(root))
     found = Workspace.find(root)
     write_project(found)
