@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 Benches = Callable[..., Bench]
 Customers = Callable[[int], DataFrame]
 
-SEEDS = [1, 2, 3, 4, 5]
+SEEDS = [1, 2, 3]
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from treadle.state.store import Store, open_store
 
 pytestmark = pytest.mark.integration
 
-ROWS = 6000
-ROUNDS = 8
+ROWS = 4000
+ROUNDS = 4
 
 
 @pytest.fixture
