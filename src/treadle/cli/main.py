@@ -53,12 +53,16 @@ def main() -> None:
 
 def _told(error: Exception) -> "TreadleError":
     """Return an error as one that has a sentence for a person."""
+    import sqlite3
+
     from treadle.errors import DiskRefused, TreadleError, Unforeseen
 
     if isinstance(error, TreadleError):
         return error
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _DISK):
         return DiskRefused(str(error.filename or "The disk"), error.strerror or str(error))
+    if isinstance(error, sqlite3.Error):
+        return DiskRefused("A database of SQLite", str(error))
     return Unforeseen(type(error).__name__, str(error), _kept_traceback(error))
 
 

@@ -1,6 +1,7 @@
 """The edge of the command line: what is loaded at its start, and how failures leave it."""
 
 import errno
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,10 +68,11 @@ def test_an_error_of_ours_is_its_own_text(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (PermissionError(errno.EACCES, "Permission denied", "/srv/state"), "/srv/state"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (sqlite3.OperationalError("database or disk is full"), "A database of SQLite cannot be read or written: database or disk is full."),
         (OSError(errno.EROFS, "Read-only file system", "/srv/state"), "Read-only file system"),
     ],
 )
-def test_what_the_disk_refuses_is_a_sentence(monkeypatch: pytest.MonkeyPatch, error: OSError, named: str) -> None:
+def test_what_the_disk_refuses_is_a_sentence(monkeypatch: pytest.MonkeyPatch, error: Exception, named: str) -> None:
     monkeypatch.setattr(edge, "app", raising(error))
     failed(treadle(), named, "TREADLE_HOME")
 
