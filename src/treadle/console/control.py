@@ -1,6 +1,5 @@
 """The controller in a terminal: what it records is told as it happens."""
 
-import errno
 import logging
 import threading
 import time
@@ -8,7 +7,7 @@ import time
 from treadle.console import out, overview
 from treadle.console.screen import Screen
 from treadle.console.watch import Watch
-from treadle.errors import ControllerBusy, PortTaken
+from treadle.errors import ControllerBusy
 from treadle.loop import Loop
 from treadle.retraining.controller import LEASE
 from treadle.settings import Workspace
@@ -33,13 +32,8 @@ def run(workspace: Workspace, store: Store, stop: threading.Event, *, once: bool
         screen.line(f"another controller is at work ({other}); this one waits until it ends", "change")
     elif not once:
         screen.line(f"the controller looks at every model each {workspace.settings.controller_seconds:g} s; Ctrl-C stops it", "quiet")
-    try:
-        with Watch(store, screen).going():
-            Loop(workspace, store).close(stop, once=once)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise PortTaken(workspace.settings.host, workspace.settings.controller_port, "controller_port", error.strerror or "") from error
+    with Watch(store, screen).going():
+        Loop(workspace, store).close(stop, once=once)
     if once:
         for one in overview.read(workspace, store, now=time.time()):
             out.say(f"{one.model}: {one.loop}")
