@@ -1,13 +1,17 @@
 """The commands as a user types them, on iris, around one workspace that all tests of this file share."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,9 +19,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.shell import Done, failed, treadle
+from treadle.console import control
 from treadle.retraining.controller import LEASE
 from treadle.settings import MARKER, Workspace
-from treadle.state import lease
+from treadle.state import events, lease
 from treadle.state.store import open_store
 
 pytestmark = pytest.mark.integration
@@ -276,30 +281,51 @@ def test_a_port_that_is_taken_is_named_with_its_setting(service: str, monkeypatc
 
 
 def test_ctrl_c_ends_a_stream_quietly(service: str, place: Workspace) -> None:
-    command = [*COMMAND, "simulate", "iris", "--seconds", "60", "--url", service]
-    before = treadle("status", "--json").json[0]["logged"].get("rows", 0)
-    process = subprocess.Popen(command, cwd=place.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: treadle("status", "--json").json[0]["logged"].get("rows", 0) > before)
-    process.send_signal(signal.SIGINT)
-    assert (process.communicate(timeout=60), process.returncode) == (("", ""), 130)
+    command = [*COMMAND, "simulate", "iris", "--seconds", "60", "--rate", "500", "--url", service]
+    before = treadle("status", "--json").json[0]["logged"]["rows"]
+    with subprocess.Popen(command, cwd=place.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            # More rows than the other tests can have left on their way: the stream itself has begun.
+            until(lambda: treadle("status", "--json").json[0]["logged"]["rows"] > before + 400)
+            process.send_signal(signal.SIGINT)
+            assert (process.communicate(timeout=30), process.returncode) == (("", ""), 130)
+        finally:
+            process.kill()
 
 
 def test_the_controller_tells_what_it_does_until_it_is_stopped(made: dict[str, Done], place: Workspace) -> None:
-    environment = {**os.environ, "TREADLE_CONTROLLER_SECONDS": "0.2"}
-    process = subprocess.Popen(
-        [*COMMAND, "loop"], cwd=place.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    held = open_store(place.store_url)
-    until(lambda: holder(held))
-    held.close()
-    process.send_signal(signal.SIGTERM)
-    rest, complaints = process.communicate(timeout=60)
-    assert "the controller looks at every model each 0.2 s" in first
-    assert (process.returncode, complaints) == (0, ""), rest
+    store = open_store(place.store_url)
+
+    def holder() -> str | None:
+        with store.read() as conn:
+            return lease.holder(conn, LEASE, now=time.time())
+
+    def stop() -> None:
+        until(holder)
+        with store.write() as conn:
+            events.append(conn, "person.needed", at=time.time(), model="iris", data={"reason": "Look at this."})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as other:
+        stopped = other.submit(stop)
+        done = treadle("loop")
+        stopped.result()
+    assert (done.code, done.err, holder()) == (0, "", None)
+    store.close()
+    first, *rest = done.out.splitlines()
+    assert "the controller looks at every model each 5 s" in first
+    assert any("iris: a person is needed: Look at this." in line for line in rest)
 
 
-def holder(store: object) -> str | None:
-    with store.read() as conn:  # type: ignore[attr-defined]
-        return lease.holder(conn, LEASE, now=time.time())
+def test_a_second_controller_says_that_it_waits(made: dict[str, Done], place: Workspace) -> None:
+    store = open_store(place.store_url)
+    held = lease.acquire(store, LEASE, "somebody:else", ttl=60, now=time.time())
+    assert held is not None
+    stop = threading.Event()
+    stop.set()
+    screen = io.StringIO()
+    with contextlib.redirect_stdout(screen):
+        control.run(place, store, stop, once=False)
+    lease.release(store, held)
+    store.close()
+    assert "another controller is at work (somebody:else)" in screen.getvalue()

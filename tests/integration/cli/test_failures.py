@@ -24,9 +24,9 @@ def test_an_unknown_project(workspace: Workspace, command: str) -> None:
     failed(treadle(command, "nobody"), "There is no project 'nobody': choose from churn, iris.", "projects/<name>/")
 
 
-@pytest.mark.parametrize("command", ["evaluate", "gate", "promote"])
-def test_a_version_that_never_was(workspace: Workspace, command: str) -> None:
-    failed(treadle(command, "iris", "--version", 3), "iris has no version 3", "`treadle train iris`")
+def test_a_version_that_never_was(workspace: Workspace) -> None:
+    for command in ("evaluate", "gate", "promote"):
+        failed(treadle(command, "iris", "--version", 3), "iris has no version 3", "`treadle train iris`")
 
 
 @pytest.mark.parametrize("command", ["drift", "rollback"])
@@ -79,7 +79,7 @@ def test_a_home_that_cannot_be_written(workspace: Workspace, monkeypatch: pytest
     failed(treadle(*command), home, "TREADLE_")
 
 
-@pytest.mark.parametrize("command", [["schema"], ["status"], ["status", "--json"], ["--help"]])
+@pytest.mark.parametrize("command", [["schema"], ["status"]])
 def test_a_reader_who_has_gone_is_no_failure_to_talk_about(workspace: Workspace, command: list[str]) -> None:
     process = subprocess.Popen([*COMMAND, *command], cwd=workspace.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
