@@ -25,10 +25,16 @@ hypothesis.settings.load_profile("treadle")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take every setting of the caller out of the environment; only the mirror for tests is remembered."""
+    """Take every setting of the caller out of the environment; what is for tests alone stays, for the processes that run them too."""
     config.stash[MIRROR] = os.environ.get("TREADLE_TEST_DATA_MIRROR", "")
-    for name in [name for name in os.environ if name.startswith("TREADLE_")]:
+    for name in [name for name in os.environ if name.startswith("TREADLE_") and not name.startswith("TREADLE_TEST_")]:
         del os.environ[name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first: files that run side by side, on several cores, then end at about the same time."""
+    items.sort(key=lambda item: "integration" not in item.path.parts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
