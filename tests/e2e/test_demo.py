@@ -23,10 +23,11 @@ def start(workspace: Workspace, *options: str) -> "subprocess.Popen[str]":
 
 def ended(demo: "subprocess.Popen[str]") -> str:
     """Wait for the end of a demo that must go well, and return what it said."""
-    try:
-        said, _ = demo.communicate(timeout=SECONDS)
-    finally:
-        demo.kill()
+    with demo:
+        try:
+            said, _ = demo.communicate(timeout=SECONDS)
+        finally:
+            demo.kill()
     assert demo.returncode == 0, said
     return said
 
