@@ -58,7 +58,7 @@ With `--json` standard output holds JSON and nothing else:
 | command | what | keys |
 |---|---|---|
 | `train` | the registered version | `model`, `version`, `digest`, `run_id`, `turn_id` |
-| `evaluate` | what was measured | `model`, `version`, `digest`, `card`, `champion`, `champion_metrics` |
+| `evaluate` | what was measured | `model`, `version`, `digest`, `card`, `champion`, `champion_metrics`, `owner`, `written` |
 | `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |
 | `promote` | the deployment; refused: the verdict | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
 | `rollback` | the deployment | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |

@@ -497,6 +497,16 @@ class BodyTooLarge(TreadleError):
         super().__init__(f"The body of the request is longer than {limit} bytes.", fix="Send fewer rows at once.")
 
 
+class ServiceRunning(TreadleError):
+    """Another ``treadle serve`` serves this workspace."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"Another `treadle serve` on this machine already serves the state in {home}.",
+            fix="Stop it first, give it more workers, or start this one with a TREADLE_HOME of its own.",
+        )
+
+
 class PortTaken(TreadleError):
     """A service cannot listen where the settings say."""
 

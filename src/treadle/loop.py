@@ -3,14 +3,18 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from treadle.errors import PortTaken
+from treadle.bundle.place import BundlePlace
+from treadle.errors import PortTaken, TrackingUnavailable
 from treadle.projects import Project
-from treadle.registry import promotion, versions
+from treadle.registry import aliases, evidence, promotion, versions
 from treadle.registry.tracking import Registered, Tracking
+from treadle.retraining import rows
 from treadle.settings import Workspace
 from treadle.state import deployments
 from treadle.state.deployments import Deployment
+from treadle.state.log import LabelledRows
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
 
@@ -36,15 +40,39 @@ class Loop:
 
     def gate(self, project: Project, version: int | None = None) -> Verdict:
         """registry: judge a version (the newest one, if none is named) by the policy as it is now."""
-        number = Tracking(self._workspace).require(project.name, version).version
-        return promotion.gate_version(self._workspace, self._store, project, number, at=self._clock())
+        found = Tracking(self._workspace).require(project.name, version)
+        jury = self._jury(project, found)
+        return promotion.gate_version(self._workspace, self._store, project, found.version, at=self._clock(), evidence_rows=jury)
+
+    def _jury(self, project: Project, found: Registered) -> LabelledRows | None:
+        """Return logged rows that are fair to a version and to the champion, where there is one and there are enough of them."""
+        deployment = self.deployed(project)
+        if deployment is None or deployment.champion is None or deployment.champion.digest == found.digest:
+            return None
+        bundle = BundlePlace(self._workspace.bundle_dir).get(found.digest)
+        trained_on = evidence.trained_on(self._workspace, project, bundle)
+        with self._store.read() as conn:
+            return rows.jury(conn, project, cut=bundle.manifest.lineage.cut or 0.0, trained_on=trained_on, now=self._clock())
 
     def promote(self, project: Project, version: int | None = None) -> tuple[Verdict, Deployment | None]:
         """Registry → serving: gate a version and, if it passes, give it all traffic. Servers follow by themselves."""
         verdict = self.gate(project, version)
         if not verdict.passed:
             return verdict, None
-        return verdict, promotion.promote(self._workspace, self._store, project, verdict.version, verdict, at=self._clock())
+        deployment = promotion.promote(self._workspace, self._store, project, verdict.version, verdict, at=self._clock())
+        self._project_aliases()
+        return verdict, deployment
+
+    def rollback(self, project: Project, *, reason: str, actor: str, to: int | None = None) -> Deployment:
+        """Serving: bring back the roles of an older generation as a new one."""
+        back = promotion.rollback(self._workspace, self._store, project.name, reason=reason, at=self._clock(), actor=actor, to=to)
+        self._project_aliases()
+        return back
+
+    def _project_aliases(self) -> None:
+        """Show the new roles in MLflow at once; while it is away they lag behind, and the controller makes up for it."""
+        with suppress(TrackingUnavailable):
+            aliases.reconcile(Tracking(self._workspace), self._store, at=self._clock())
 
     def close(self, stop: threading.Event, *, once: bool = False) -> None:
         """Monitoring → retraining → (data …): watch what is served, and turn the loop whenever the policy says so."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from treadle.errors import ContractInvalid, ProjectCodeInvalid, ProjectNotFound
+from treadle.errors import ContractInvalid, ProjectCodeInvalid, ProjectNotFound, SettingsInvalid, choose_from
 from treadle.settings import Workspace
 from treadle.spec import Contract, load_contract
 
@@ -81,6 +81,19 @@ class Project:
         return callable(getattr(self.module, name, None))
 
 
+def _require_overlay(workspace: Workspace) -> None:
+    """Refuse an overlay that no project of the workspace has: with a slip of the pen every policy would stay as it is.
+
+    Raises:
+        SettingsInvalid: no project folder holds ``policy.<overlay>.yaml``; the error lists the overlays there are.
+    """
+    name = workspace.settings.overlay
+    known = sorted({path.stem.removeprefix("policy.") for path in workspace.projects_dir.glob("*/policy.*.yaml")})
+    if name and name not in known:
+        problem = f"overlay = {name!r}: no project has a policy.{name}.yaml; {choose_from(known)}"
+        raise SettingsInvalid("TREADLE_OVERLAY or treadle.toml", [problem])
+
+
 def discover(workspace: Workspace) -> dict[str, Project]:
     """Return every project by name; a folder of the workspace comes before an installed project of the same name.
 
@@ -88,10 +101,18 @@ def discover(workspace: Workspace) -> dict[str, Project]:
         ContractInvalid: a contract is not valid.
         ProjectCodeInvalid: an entry point names a package that is not there.
     """
-    folders = sorted(path.parent for path in workspace.projects_dir.glob(f"*/{CONTRACT_FILE}"))
-    own = {folder.name: _in_workspace(folder, workspace) for folder in folders}
-    installed = [Project(folder, _contract(folder, workspace)) for folder in _installed()]
-    return {project.name: project for project in installed} | own
+    return {name: find(workspace, name) for name in names(workspace)}
+
+
+def names(workspace: Workspace) -> list[str]:
+    """Return the name of every project, also of one in the workspace whose contract is not valid.
+
+    Raises:
+        ContractInvalid: the contract of an installed project is not valid.
+        ProjectCodeInvalid: an entry point names a package that is not there.
+    """
+    own = {path.parent.name for path in workspace.projects_dir.glob(f"*/{CONTRACT_FILE}")}
+    return sorted(own | set(_installed_projects(workspace)))
 
 
 def find(workspace: Workspace, name: str) -> Project:
@@ -99,16 +120,17 @@ def find(workspace: Workspace, name: str) -> Project:
 
     Raises:
         ProjectNotFound: there is no project of this name; the error lists those there are.
-        ContractInvalid: its contract, or any other where it has to be searched for, is not valid.
+        ContractInvalid: its contract is not valid.
         ProjectCodeInvalid: an entry point names a package that is not there.
     """
+    _require_overlay(workspace)
     folder = workspace.projects_dir / name
     if (folder / CONTRACT_FILE).is_file():
         return _in_workspace(folder, workspace)
-    projects = discover(workspace)
-    if name not in projects:
-        raise ProjectNotFound(name, projects)
-    return projects[name]
+    installed = _installed_projects(workspace)
+    if name not in installed:
+        raise ProjectNotFound(name, names(workspace))
+    return installed[name]
 
 
 def _contract(folder: Path, workspace: Workspace) -> Contract:
@@ -121,6 +143,11 @@ def _in_workspace(folder: Path, workspace: Workspace) -> Project:
     if contract.name != folder.name:
         raise ContractInvalid(folder / CONTRACT_FILE, [f"name: it is {contract.name!r}, but the folder is called {folder.name!r}"])
     return Project(folder, contract)
+
+
+def _installed_projects(workspace: Workspace) -> dict[str, Project]:
+    found = [Project(folder, _contract(folder, workspace)) for folder in _installed()]
+    return {project.name: project for project in found}
 
 
 def _installed() -> list[Path]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from treadle.errors import ContractInvalid, ProjectCodeInvalid, ProjectNotFound
-from treadle.projects import Project, discover, find
+from treadle.errors import ContractInvalid, ProjectCodeInvalid, ProjectNotFound, SettingsInvalid
+from treadle.projects import Project, discover, find, names
 from treadle.settings import MARKER, Workspace
 
 SMALLEST = Path(__file__).parent / "contracts" / "valid" / "smallest.yaml"
@@ -139,3 +139,16 @@ class TestCode:
         (tmp_path / "second" / "projects" / "prices" / "model.py").write_text("def load(path): return 2")
         second = find(Workspace.find(tmp_path / "second"), "prices")
         assert (second.hook("load")(None), first.hook("load")(None)) == (2, 1)
+
+
+def test_an_overlay_that_no_project_has_is_refused_and_those_there_are_are_named(workspace: Workspace) -> None:
+    mistyped = Workspace(workspace.root, workspace.settings.model_copy(update={"overlay": "dmeo"}))
+    with pytest.raises(SettingsInvalid, match=r"policy\.dmeo\.yaml; choose from demo"):
+        find(mistyped, "iris")
+    with pytest.raises(SettingsInvalid, match="choose from demo"):
+        discover(mistyped)
+
+
+def test_a_project_with_a_broken_contract_keeps_its_name(workspace: Workspace) -> None:
+    (workspace.projects_dir / "iris" / "model.yaml").write_text("b: [", encoding="utf-8")
+    assert names(workspace) == ["churn", "iris"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from treadle import spec
 from treadle.errors import ContractInvalid
-from treadle.spec import Contract, canonical_json, contract_schema, load_contract
+from treadle.spec import CardPolicy, Contract, Policy, SloPolicy, canonical_json, contract_schema, load_contract
 
 CONTRACTS = Path(__file__).parent / "contracts"
 VALID = sorted((CONTRACTS / "valid").glob("*.yaml"))
@@ -204,3 +204,9 @@ def overlay(folder: Path, policy: dict[str, Any]) -> Path:
     path = folder / "policy.demo.yaml"
     path.write_text(yaml.safe_dump(policy))
     return path
+
+
+def test_what_a_person_writes_changes_no_rule() -> None:
+    plain = Policy()
+    assert Policy(owner="me", card=CardPolicy(contact="here")).digest == plain.digest
+    assert Policy(slo=SloPolicy(latency=1)).digest != plain.digest

@@ -1,6 +1,5 @@
 """Commands that make versions and give them roles: train, evaluate, gate, promote, rollback."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -20,8 +19,8 @@ def train(
     snapshot: Annotated[
         str | None, typer.Option("--snapshot", help="Digest of a snapshot to train on; without it, the data of the contract.")
     ] = None,
-    turn: Annotated[str | None, typer.Option("--turn", help="Turn of the loop that asks for it.")] = None,
-    cut: Annotated[float | None, typer.Option("--cut", help="Time of the latest prediction in the snapshot, in epoch seconds.")] = None,
+    turn: Annotated[str | None, typer.Option("--turn", hidden=True, help="Turn of the loop that asks for it.")] = None,
+    cut: Annotated[float | None, typer.Option("--cut", hidden=True, help="Time of the latest prediction in the snapshot.")] = None,
     json: Json = False,
 ) -> None:
     """Train a version, evaluate it, and register it. It gets no role by this."""
@@ -81,11 +80,9 @@ def rollback(
 ) -> None:
     """Bring back the roles of an older generation, as a new one."""
     from treadle.console import out
-    from treadle.registry import promotion
+    from treadle.loop import Loop
 
     with out.opened() as (workspace, store):
-        deployment = promotion.rollback(
-            workspace, store, out.project(workspace, model).name, reason=reason, at=time.time(), actor=out.person(), to=to
-        )
+        deployment = Loop(workspace, store).rollback(out.project(workspace, model), reason=reason, actor=out.person(), to=to)
     champion = deployment.champion.version if deployment.champion else "nobody"
     out.answer(deployment, json=json, text=f"{model} is back at version {champion}, in generation {deployment.generation}.")

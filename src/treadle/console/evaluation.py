@@ -10,6 +10,7 @@ from treadle.bundle.place import BundlePlace
 from treadle.projects import Project
 from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
+from treadle.spec import CardPolicy
 from treadle.state import deployments
 from treadle.state.store import Store
 
@@ -24,6 +25,8 @@ class Evaluation:
     card: Mapping[str, Any]
     champion: int | None
     champion_metrics: Mapping[str, float]
+    owner: str
+    written: CardPolicy
 
 
 def evaluate(workspace: Workspace, store: Store, project: Project, version: int | None) -> Evaluation:
@@ -46,6 +49,8 @@ def evaluate(workspace: Workspace, store: Store, project: Project, version: int 
         card=places.get(found.digest).card,
         champion=other.version if other is not None else None,
         champion_metrics=places.get(other.digest).card["metrics"] if other is not None else {},
+        owner=project.contract.policy.owner,
+        written=project.contract.policy.card,
     )
 
 
@@ -62,7 +67,7 @@ def table(report: Evaluation) -> list[Table]:
         interval = card["intervals"].get(name)
         cells = [name, f"{value:.4f}", f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "", _number(card["baseline"].get(name))]
         drawn.add_row(*cells, *([_number(report.champion_metrics.get(name))] if champion else []))
-    return [drawn, _importances(card["importances"])]
+    return [drawn, _importances(card["importances"]), _written(report)]
 
 
 def _importances(importances: Mapping[str, float]) -> Table:
@@ -71,6 +76,14 @@ def _importances(importances: Mapping[str, float]) -> Table:
     drawn.add_column("importance", justify="right")
     for name, weight in sorted(importances.items(), key=lambda item: -item[1])[:10]:
         drawn.add_row(name, f"{weight:.4f}")
+    return drawn
+
+
+def _written(report: Evaluation) -> Table:
+    """Return the part of the card that a person writes; what is empty is said to be."""
+    drawn = Table(title="what a person says of it", show_header=False, title_justify="left")
+    for name, text in {"owner": report.owner, **report.written.model_dump()}.items():
+        drawn.add_row(name, text.strip() or "(empty)")
     return drawn
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from treadle.bundle.place import BundlePlace
-from treadle.errors import StoreUnavailable, TreadleError
+from treadle.errors import ContractInvalid, StoreUnavailable, TreadleError
 from treadle.monitoring.observe import Observation, observe
-from treadle.projects import Project, discover
+from treadle.projects import Project, find, names
 from treadle.registry import explanation
 from treadle.retraining.decide import decide
 from treadle.retraining.progress import progress
@@ -40,7 +40,19 @@ class ModelOverview:
 def read(workspace: Workspace, store: Store, *, now: float) -> list[ModelOverview]:
     """Return the overview of every project of the workspace."""
     places = BundlePlace(workspace.bundle_dir)
-    return [_read_one(workspace, store, places, project, now) for project in discover(workspace).values()]
+    return [_read_safely(workspace, store, places, name, now) for name in names(workspace)]
+
+
+def _read_safely(workspace: Workspace, store: Store, places: BundlePlace, name: str, now: float) -> ModelOverview:
+    """One model's broken contract must not hide the others."""
+    try:
+        project = find(workspace, name)
+    except ContractInvalid as error:
+        with store.read() as conn:
+            deployment, logged = deployments.current(conn, name), log.totals(conn, name)
+        slots, generation = (deployment.slots, deployment.generation) if deployment else ((), None)
+        return ModelOverview(name, generation, slots, None, None, "", "", None, "", f"TROUBLE: {error}", logged)
+    return _read_one(workspace, store, places, project, now)
 
 
 def _read_one(workspace: Workspace, store: Store, places: BundlePlace, project: Project, now: float) -> ModelOverview:

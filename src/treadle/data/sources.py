@@ -13,7 +13,7 @@ import httpx
 import pandas as pd
 from pandas import DataFrame, Series
 
-from treadle.errors import DataDigestMismatch, DataUnavailable, DataUnreadable
+from treadle.errors import DataDigestMismatch, DataUnavailable, DataUnreadable, SettingsInvalid
 from treadle.projects import Project
 from treadle.settings import Workspace
 from treadle.spec import BundledSource, DownloadSource, MirrorSource, SimulatedSource, Source
@@ -113,7 +113,10 @@ def _mirrored(source: MirrorSource, workspace: Workspace) -> Path:
     if mirror is None:
         message = "TREADLE_DATA_MIRROR names no folder"
         raise _Miss(message)
-    path = workspace.root / mirror.expanduser() / source.file
+    if not mirror.is_dir():
+        # Passed over in silence it would turn real data into simulated ones.
+        raise SettingsInvalid("TREADLE_DATA_MIRROR or treadle.toml", [f"data_mirror = {str(mirror)!r}: there is no such folder"])
+    path = mirror / source.file
     if not path.is_file():
         message = f"there is no {path}"
         raise _Miss(message)

@@ -97,10 +97,10 @@ def _compare(
 ) -> Comparison | Incomparable | None:
     if rows is not None:
         # Also without a champion: rows that overlap are a mistake of the caller, and the first version is not spared it.
-        require_unseen(project.name, challenger, rows, _trained_on(workspace, project, challenger))
+        require_unseen(project.name, challenger, rows, trained_on(workspace, project, challenger.bundle))
     if champion is None:
         return None
-    if _encoding(challenger.engine.interface) != _encoding(champion.engine.interface):
+    if encoding(challenger.engine.interface) != encoding(champion.engine.interface):
         return Incomparable(champion.version, _other_interface(champion.version))
     if rows is not None:
         y = label_index(challenger.engine.interface, rows.labels)
@@ -118,28 +118,28 @@ def _paired(project: Project, challenger: Candidate, champion: Candidate, rows: 
     return paired(project.contract.metric, interface, y, *scores, seed=SEED, confidence=confidence)
 
 
-def _trained_on(workspace: Workspace, project: Project, challenger: Candidate) -> frozenset[str]:
-    """Return the entities among the rows that the version was made from, held out or not."""
-    interface = challenger.engine.interface
-    return entities(interface, _snapshot(workspace, project, challenger)) if interface.entity is not None else frozenset()
+def trained_on(workspace: Workspace, project: Project, bundle: Bundle) -> frozenset[str]:
+    """Return the entities among the rows that a version was made from, held out or not."""
+    interface = bundle.interface
+    return entities(interface, _snapshot(workspace, project, bundle)) if interface.entity is not None else frozenset()
 
 
 def _holdout(workspace: Workspace, project: Project, challenger: Candidate) -> tuple[NDArray[np.float32], Labels]:
     """Return the rows that were held out when the version was made, by the same split again."""
-    interface, frame = challenger.engine.interface, _snapshot(workspace, project, challenger)
+    interface, frame = challenger.engine.interface, _snapshot(workspace, project, challenger.bundle)
     held = frame.iloc[split(interface, frame, challenger.lineage.seed).holdout]
     return matrix(interface, held), target(interface, held)
 
 
-def _snapshot(workspace: Workspace, project: Project, challenger: Candidate) -> DataFrame:
-    place, known = SnapshotPlace(workspace.snapshot_dir), challenger.lineage.snapshot
+def _snapshot(workspace: Workspace, project: Project, bundle: Bundle) -> DataFrame:
+    place, known = SnapshotPlace(workspace.snapshot_dir), bundle.manifest.lineage.snapshot
     digest = next((one.digest for one in place.list(project.name) if one.dvc_md5 == known), None)
     if digest is None:
         raise SnapshotNotFound(project.name, known, place.folder)
     return place.load(project.name, digest)[0]
 
 
-def _encoding(interface: Interface) -> list[object]:
+def encoding(interface: Interface) -> list[object]:
     """Return what decides how a row becomes numbers and a label a class: two versions can score the same rows if it is the same."""
     features = [(one.name, one.type, one.categories if isinstance(one, CategoryFeature) else ()) for one in interface.features]
     return [interface.task, interface.target.classes, interface.target.positive, features]

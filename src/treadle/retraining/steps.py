@@ -28,6 +28,7 @@ from treadle.monitoring import canary
 from treadle.monitoring.canary import CanaryDecision
 from treadle.projects import Project
 from treadle.registry import promotion, runs
+from treadle.registry.evidence import encoding
 from treadle.registry.tracking import Tracking
 from treadle.retraining import rows
 from treadle.retraining.decide import PROMOTED, SUPERSEDED
@@ -111,6 +112,13 @@ def take(desk: Desk, project: Project, turn: Turn) -> Result:
 def collect(desk: Desk, project: Project, turn: Turn) -> Result:
     """Wait for enough labelled rows since the onset, and snapshot them."""
     now = desk.clock()
+    served = desk.bundles.get(_champion(_deployment(desk, project)).digest).interface
+    if encoding(served) != encoding(project.contract.interface):
+        return End(
+            "refused",
+            "The contract's features or classes are no longer those that the champion's rows were logged under. "
+            f"Train and promote a version of the new contract by hand (`treadle train {project.name}`).",
+        )
     with desk.store.read() as conn:
         harvest = rows.harvest(conn, project, onset=turn.data["onset"], now=now)
     if harvest is None:

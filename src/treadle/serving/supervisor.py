@@ -19,9 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
 
-from treadle.errors import PortTaken
+from treadle.errors import PortTaken, ServiceRunning
 from treadle.serving.metrics import FOLDER_VARIABLE
 from treadle.settings import Workspace
 
@@ -254,13 +255,24 @@ def url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+@contextlib.contextmanager
+def _only_one(workspace: Workspace) -> Iterator[None]:
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(workspace.home / "serve.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ServiceRunning(workspace.home) from error
+
+
 def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.Event | None = None) -> None:
     """Serve until ``stop`` is set or, without one, until SIGINT or SIGTERM. ``tell`` is given a line per event, the address first.
 
     Raises:
         PortTaken: the port of the settings cannot be had.
+        ServiceRunning: the workspace is served already: two would count into the same metrics.
     """
-    with listen(workspace.settings.host, workspace.settings.port) as listener:
+    with _only_one(workspace), listen(workspace.settings.host, workspace.settings.port) as listener:
         fresh_metrics(workspace)
         tell(f"serving on {url(listener)}")
         supervisor = Supervisor(service(workspace, listener), lambda notice: tell(str(notice)))

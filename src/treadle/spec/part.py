@@ -35,7 +35,12 @@ class Frozen(BaseModel):
     @property
     def digest(self) -> str:
         """The SHA-256 (hex) of the canonical JSON of this part of the contract."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 (hex) of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def canonical_json(value: object) -> bytes:

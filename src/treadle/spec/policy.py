@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from treadle.spec.part import Duration, Frozen
+from treadle.spec.part import Duration, Frozen, digest_of
 
 
 class GatePolicy(Frozen):
@@ -68,8 +68,6 @@ class SloPolicy(Frozen):
     """What callers are promised."""
 
     latency: Duration = Field(0.5, description="Longest p95 of a prediction.")
-    availability: float = Field(0.999, gt=0, lt=1, description="Share of requests that are answered.")
-    error_rate: float = Field(0.05, ge=0, lt=1, description="Share of failed predictions that is still allowed.")
 
 
 class RetrainPolicy(Frozen):
@@ -112,3 +110,8 @@ class Policy(Frozen):
     slo: SloPolicy = Field(SloPolicy(), description="What callers are promised.")
     retrain: RetrainPolicy = Field(RetrainPolicy(), description="When and from what a new challenger is trained.")
     card: CardPolicy = Field(CardPolicy(), description="The part of the model card that a person writes.")
+
+    @property
+    def digest(self) -> str:
+        """The digest of the rules alone: who owns the model and what a person writes in its card judge nothing."""
+        return digest_of(self.model_dump(mode="json", exclude={"owner", "card"}))

@@ -157,7 +157,8 @@ def rollback(  # noqa: PLR0913 - as insert
         raise NothingToRollBack(model, to, [item.generation for item in older])
     back = fitting[-1]
     told = f"Back to generation {back.generation}: {reason}"
-    return insert(conn, model, expected=expected, slots=back.slots, reason=told, at=at, verdict=back.verdict, actor=actor)
+    # A canary of then has no turn that watches it now.
+    return insert(conn, model, expected=expected, slots=without_canary(back), reason=told, at=at, verdict=back.verdict, actor=actor)
 
 
 def promoted(present: Deployment | None, slot: Slot) -> Slots:

@@ -53,7 +53,15 @@ def test_a_setting_that_does_not_exist(workspace: Workspace) -> None:
 
 def test_a_contract_that_is_none(workspace: Workspace) -> None:
     (workspace.projects_dir / "iris" / "model.yaml").write_text("name: [\n")
-    failed(treadle("status"), "model.yaml", "treadle schema")
+    failed(treadle("evaluate", "iris"), "model.yaml", "treadle schema")
+
+
+def test_one_broken_contract_hides_no_other_model(workspace: Workspace) -> None:
+    (workspace.projects_dir / "iris" / "model.yaml").write_text("name: [\n")
+    done = treadle("status")
+    assert done.code == 0
+    assert "TROUBLE" in done.out
+    assert "treadle train churn" in " ".join(done.out.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("content", [b"this is no database, " * 500, b"SQLite format 3\0" + b"\xff" * 5000])

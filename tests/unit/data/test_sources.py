@@ -8,7 +8,7 @@ from hypothesis import given
 from pandas import DataFrame
 
 from treadle.data.sources import fetch, rows_digest
-from treadle.errors import DataDigestMismatch, DataUnavailable, DataUnreadable, ProjectCodeInvalid
+from treadle.errors import DataDigestMismatch, DataUnavailable, DataUnreadable, ProjectCodeInvalid, SettingsInvalid
 from treadle.projects import Project
 from treadle.settings import Settings, Workspace
 
@@ -42,6 +42,11 @@ def test_a_mirror_is_named_from_the_workspace(project: Projects, tmp_path: Path,
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "people.csv").write_bytes(csv)
     assert len(fetch(project(MIRROR), place(tmp_path, Path("mirror")), seed=1).frame) == 200
+
+
+def test_a_mirror_that_is_not_there_is_refused_and_not_passed_over(project: Projects, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="nowhere"):
+        fetch(project(MIRROR, SIMULATED), place(tmp_path, tmp_path / "nowhere"), seed=1)
 
 
 def test_made_up_rows_are_labelled_so_and_follow_the_seed(project: Projects, tmp_path: Path) -> None:

@@ -184,4 +184,14 @@ def test_any_run_of_changes_only_grows_the_record(
     if to < len(made):
         with store.write() as conn:
             back = deployments.rollback(conn, model, expected=len(made), reason="Back.", at=0.0, to=to)
-        assert (back.generation, back.slots) == (len(made) + 1, made[to - 1].slots)
+        assert (back.generation, back.slots) == (len(made) + 1, without_canary(made[to - 1]))
+
+
+def test_a_rollback_never_brings_a_canary_back(store: Store) -> None:
+    first = deploy(store, V1)
+    with store.write() as conn:
+        tried = deployments.insert(conn, "churn", expected=1, slots=with_canary(first, 2, "digest2", 0.1), reason="Try.", at=2.0)
+        deployments.insert(conn, "churn", expected=2, slots=without_canary(tried), reason="Aborted.", at=3.0)
+        back = deployments.rollback(conn, "churn", expected=3, reason="By mistake.", at=4.0, to=2)
+    assert back.canary is None
+    assert back.slots == first.slots
