@@ -318,8 +318,10 @@ def test_a_second_shipper_waits_for_the_first(workspace: Workspace) -> None:
     first.start()
     first_runs.wait(20)
     second = Waiting(3)
-    shipping.run(workspace, second)
-    assert second.pauses == [0.25] * 4
-    assert not (workspace.home / "state.db").exists()
-    first_may_end.set()
-    first.join()
+    try:
+        shipping.run(workspace, second)
+        assert second.pauses == [0.25] * 4
+        assert not (workspace.home / "state.db").exists()
+    finally:
+        first_may_end.set()
+        first.join()
