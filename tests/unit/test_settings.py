@@ -132,7 +132,7 @@ class TestSettings:
 
 class TestFixtures:
     def test_nothing_of_the_callers_settings_reaches_a_test(self) -> None:
-        assert [name for name in os.environ if name.startswith("TREADLE_")] == []
+        assert [name for name in os.environ if name.startswith("TREADLE_") and not name.startswith("TREADLE_TEST_")] == []
 
     def test_the_workspace_fixture_is_the_one_that_is_found(self, workspace: Workspace, tmp_path: Path) -> None:
         assert Workspace.find().root == workspace.root

@@ -272,7 +272,7 @@ def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.
         PortTaken: the port of the settings cannot be had.
         ServiceRunning: the workspace is served already: two would count into the same metrics.
     """
-    with _only_one(workspace), listen(workspace.settings.host, workspace.settings.port) as listener:
+    with listen(workspace.settings.host, workspace.settings.port) as listener, _only_one(workspace):
         fresh_metrics(workspace)
         tell(f"serving on {url(listener)}")
         supervisor = Supervisor(service(workspace, listener), lambda notice: tell(str(notice)))

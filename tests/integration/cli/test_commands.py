@@ -273,12 +273,13 @@ def test_a_model_that_is_not_served_is_named_with_what_to_do(service: str, place
         shutil.rmtree(copy)
 
 
-def test_a_port_that_is_taken_is_named_with_its_setting(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_service_on_one_workspace_is_refused(service: str) -> None:
+    failed(treadle("serve", "--port", "0"), "Another `treadle serve`", "TREADLE_HOME")
+
+
+def test_a_port_that_is_taken_is_named_with_its_setting(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     port = service.rsplit(":", 1)[1]
-    failed(treadle("serve", "--port", port), "Another `treadle serve`", "TREADLE_HOME")
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("TREADLE_HOME", str(tmp_path))
-        failed(treadle("serve", "--port", port), f"port {port}", "TREADLE_PORT")
+    failed(treadle("serve", "--port", port), f"port {port}", "TREADLE_PORT")
     monkeypatch.setenv("TREADLE_CONTROLLER_PORT", port)
     failed(treadle("loop"), f"port {port}", "TREADLE_CONTROLLER_PORT")
 
