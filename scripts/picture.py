@@ -21,7 +21,8 @@ WIDTH = 120
 
 def main() -> int:
     """Run, and write both files if it went well."""
-    console = Console(width=WIDTH, record=True, force_terminal=True, file=io.StringIO(), highlight=False)
+    # No terminal: the frames of the progress bars would all be recorded.
+    console = Console(width=WIDTH, record=True, color_system="truecolor", file=io.StringIO(), highlight=False)
     code = run(Plan(seed=int(sys.argv[1]) if len(sys.argv) > 1 else 1, stop=True), Screen(console))
     if code:
         print(console.export_text())
