@@ -4,7 +4,6 @@ A bundle goes in whole or not at all, and comes out only if every byte is the on
 are the bytes that are used: nothing is read twice.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from treadle.bundle import manifest as manifests
 from treadle.bundle import profile as profiles
+from treadle.bundle.durable import sync_folder, write_through
 from treadle.bundle.manifest import MANIFEST_FILE, FileEntry, Lineage, Manifest, describe, digest_of
 from treadle.bundle.profile import PROFILE_FILE, Profile
 from treadle.errors import BundleCorrupt, BundleInvalid, BundleNotFound
@@ -104,8 +104,8 @@ class BundlePlace:
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
         try:
             for name, content in {**bundle.files, MANIFEST_FILE: bundle.manifest.to_bytes()}.items():
-                _write(draft / name, content)
-            _sync(draft)
+                write_through(draft / name, content)
+            sync_folder(draft)
             draft.chmod(0o755)
             try:
                 draft.rename(self.folder / bundle.digest)
@@ -114,7 +114,7 @@ class BundlePlace:
                 if not self.has(bundle.digest):
                     raise
                 return self.get(bundle.digest)
-            _sync(self.folder)
+            sync_folder(self.folder)
             return bundle
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -161,18 +161,3 @@ def _read(home: Path, digest: str, name: str, expected: str) -> bytes:
         return (home / name).read_bytes()
     except OSError as error:
         raise BundleCorrupt(digest, name, expected=expected, found=f"no readable file ({error.strerror})") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

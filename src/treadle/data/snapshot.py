@@ -28,6 +28,7 @@ import yaml
 from filelock import FileLock
 from pandas import DataFrame
 
+from treadle.bundle.durable import sync_folder, write_through
 from treadle.errors import SnapshotCorrupt, SnapshotNotFound
 from treadle.spec import canonical_json
 
@@ -117,12 +118,12 @@ class SnapshotPlace:
         if not (self.folder / ".dvc").is_dir():
             _make_repository(self.folder, staging)
         fresh = staging / path.name
-        _write_through(fresh, content)
+        write_through(fresh, content)
         _track(self.folder, fresh)
         path.parent.mkdir(exist_ok=True)
         fresh.replace(path)
         _dvc_file(fresh).replace(_dvc_file(path))
-        _sync(path.parent)
+        sync_folder(path.parent)
         shutil.rmtree(incoming, ignore_errors=True)
 
 
@@ -130,7 +131,7 @@ def _make_repository(folder: Path, staging: Path) -> None:
     """Lay out what `dvc init --no-scm` would. Done by hand because it must be there whole or not at all, whatever kills us."""
     fresh = staging / ".dvc"
     fresh.mkdir()
-    _write_through(fresh / "config", DVC_CONFIG)
+    write_through(fresh / "config", DVC_CONFIG)
     fresh.replace(folder / ".dvc")
 
 
@@ -166,18 +167,3 @@ def _meta(schema: pa.Schema) -> dict[str, Any]:
 
 def _dvc_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.dvc")
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

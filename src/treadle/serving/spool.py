@@ -28,6 +28,7 @@ from typing import Any
 
 import msgspec
 
+from treadle.bundle.durable import sync_folder
 from treadle.errors import LogUnavailable
 
 MAGIC = b"\xc1TF1"
@@ -279,7 +280,7 @@ class SpoolWriter:
         # The shipper sees the name only now, when the lock is held: it can never take a newborn segment for a dead one.
         fresh.rename(self._path)
         if self._durable:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         return fd
 
     def _finish(self) -> None:
@@ -314,14 +315,6 @@ class SpoolWriter:
 def _write(fd: int, buffer: bytearray) -> None:
     if os.write(fd, buffer) != len(buffer):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def segments(folder: Path) -> list[Path]:
