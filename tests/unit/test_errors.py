@@ -74,8 +74,15 @@ def test_an_error_has_a_docstring_of_its_own(kind: type[TreadleError]) -> None:
 
 
 def test_no_error_is_named_twice() -> None:
-    names = [node.name for node in ast.parse(inspect.getsource(errors)).body if isinstance(node, ast.ClassDef)]
+    rooms = Path(errors.__file__).parent.glob("*.py")
+    names = [node.name for room in rooms for node in ast.parse(room.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
     assert sorted(names) == sorted(set(names))
+
+
+def test_every_error_can_be_had_from_the_package() -> None:
+    rooms = Path(errors.__file__).parent.glob("*.py")
+    made = {node.name for room in rooms for node in ast.parse(room.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
+    assert made <= set(errors.__all__)
 
 
 def test_the_text_has_what_problems_and_fix_in_this_order() -> None:

@@ -1,0 +1,126 @@
+"""Every failure that a person can act on, a module per room that raises it.
+
+Each class owns its sentence: what failed, with which value, what is allowed, and what to do next.
+Errors become text or an HTTP status only at the edges (``cli`` and ``serving``).
+"""
+
+from treadle.errors.base import TreadleError, choose_from
+from treadle.errors.bundle import (
+    BundleCorrupt,
+    BundleInvalid,
+    BundleNotFound,
+    FieldProblem,
+    GraphInvalid,
+    InferenceFailed,
+    LabelInvalid,
+    RequestInvalid,
+)
+from treadle.errors.console import (
+    ControllerBusy,
+    DemoStuck,
+    DiskRefused,
+    NoService,
+    RequestRefused,
+    RowFileInvalid,
+    ServiceUnreachable,
+    Unforeseen,
+)
+from treadle.errors.contract import ContractInvalid, ProjectCodeInvalid, ProjectNotFound
+from treadle.errors.data import (
+    DataDigestMismatch,
+    DataInvalid,
+    DataUnavailable,
+    DataUnreadable,
+    SnapshotCorrupt,
+    SnapshotNotFound,
+    SplitImpossible,
+    TargetInvalid,
+)
+from treadle.errors.registry import NoCanary, NotPermitted, RowsOverlap, TrackingUnavailable, VersionNotFound, VersionNotSealed
+from treadle.errors.serving import (
+    BodyMalformed,
+    BodyTooLarge,
+    LogUnavailable,
+    ModelBusy,
+    ModelNotReady,
+    ModelNotServed,
+    PortTaken,
+    PredictionFailed,
+    ServiceRunning,
+)
+from treadle.errors.state import (
+    ChainBroken,
+    GenerationConflict,
+    HeadsInvalid,
+    LeaseLost,
+    NotDeployed,
+    NothingToRollBack,
+    SlotsInvalid,
+    StoreUnavailable,
+    TurnAlreadyOpen,
+    TurnClosed,
+)
+from treadle.errors.training import ClassUnseen, MetricUnknown, NotExportable
+from treadle.errors.workspace import SettingsInvalid, WorkspaceNotFound
+
+__all__ = [
+    "BodyMalformed",
+    "BodyTooLarge",
+    "BundleCorrupt",
+    "BundleInvalid",
+    "BundleNotFound",
+    "ChainBroken",
+    "ClassUnseen",
+    "ContractInvalid",
+    "ControllerBusy",
+    "DataDigestMismatch",
+    "DataInvalid",
+    "DataUnavailable",
+    "DataUnreadable",
+    "DemoStuck",
+    "DiskRefused",
+    "FieldProblem",
+    "GenerationConflict",
+    "GraphInvalid",
+    "HeadsInvalid",
+    "InferenceFailed",
+    "LabelInvalid",
+    "LeaseLost",
+    "LogUnavailable",
+    "MetricUnknown",
+    "ModelBusy",
+    "ModelNotReady",
+    "ModelNotServed",
+    "NoCanary",
+    "NoService",
+    "NotDeployed",
+    "NotExportable",
+    "NotPermitted",
+    "NothingToRollBack",
+    "PortTaken",
+    "PredictionFailed",
+    "ProjectCodeInvalid",
+    "ProjectNotFound",
+    "RequestInvalid",
+    "RequestRefused",
+    "RowFileInvalid",
+    "RowsOverlap",
+    "ServiceRunning",
+    "ServiceUnreachable",
+    "SettingsInvalid",
+    "SlotsInvalid",
+    "SnapshotCorrupt",
+    "SnapshotNotFound",
+    "SplitImpossible",
+    "StoreUnavailable",
+    "TargetInvalid",
+    "TrackingUnavailable",
+    "TreadleError",
+    "TurnAlreadyOpen",
+    "TurnClosed",
+    "Unforeseen",
+    "VersionNotFound",
+    "VersionNotSealed",
+    "WorkspaceNotFound",
+    "choose_from",
+]

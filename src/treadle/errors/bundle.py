@@ -1,0 +1,87 @@
+"""Failures of bundles and of the engine that runs them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from treadle.errors.base import TreadleError
+
+
+class BundleNotFound(TreadleError):
+    """No bundle with this digest in the place."""
+
+    def __init__(self, digest: str, folder: Path) -> None:
+        super().__init__(
+            f"There is no bundle {digest} in {folder}.",
+            fix="Copy the folder of that name from another host or from a backup, or train the version again.",
+        )
+
+
+class BundleCorrupt(TreadleError):
+    """A file of a bundle is not the one that was sealed."""
+
+    def __init__(self, digest: str, file: str, *, expected: str, found: str) -> None:
+        self.digest = digest
+        self.file = file
+        super().__init__(
+            f"The file {file} of bundle {digest} is not the one that was sealed: expected {expected}, found {found}.",
+            fix="Delete the folder of this bundle and copy it from another host or from a backup, or train the version again.",
+        )
+
+
+class BundleInvalid(TreadleError):
+    """The content does not make a bundle, whole as its bytes may be."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        self.file = file
+        super().__init__(f"No bundle can be made of this: {file} {reason}.", fix="docs/architecture/bundle.md says what a bundle holds.")
+
+
+class GraphInvalid(TreadleError):
+    """A graph cannot be loaded, or does not have the input and output that the interface asks for."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"The graph of {name} cannot be used: {reason}",
+            fix="docs/architecture/bundle.md describes the matrix and the scores; train the version again.",
+        )
+
+
+class InferenceFailed(TreadleError):
+    """A graph gave no usable scores for these rows."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The graph of {name} failed on these rows: {reason}")
+
+
+class FieldProblem(NamedTuple):
+    """One refused value of a request: ``field`` as a path such as rows.3.tenure, ``value`` fit for JSON."""
+
+    field: str
+    value: str | float | bool | None
+    allowed: str
+
+
+class RequestInvalid(TreadleError):
+    """The rows of a request do not fit the interface; ``fields`` holds each refused value, up to ``listed`` of them."""
+
+    listed = 100
+
+    def __init__(self, fields: Sequence[FieldProblem]) -> None:
+        self.fields = tuple(fields[: self.listed])
+        count = len(fields)
+        more = f"; the first {self.listed} are listed" if count > self.listed else ""
+        super().__init__(
+            f"The request has {count} {'problem' if count == 1 else 'problems'}{more}.",
+            problems=[f"{field or 'the row'} is {value!r}; allowed: {allowed}" for field, value, allowed in self.fields],
+            fix="GET /models/<model> shows every feature, and an example that works.",
+        )
+
+
+class LabelInvalid(TreadleError):
+    """A label is not a value that the target can have."""
+
+    def __init__(self, value: object, target: str, allowed: str) -> None:
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"The label {value!r} is not a value of {target}: allowed is {allowed}.")

@@ -1,0 +1,76 @@
+"""Failures of what a person types: commands, files, addresses, the demo."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from treadle.errors.base import TreadleError
+
+
+class ServiceUnreachable(TreadleError):
+    """Nothing answers at the address of the service."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"No service answers at {url}: {reason}", fix="Start it with `treadle serve`, or name another with --url.")
+
+
+class RowFileInvalid(TreadleError):
+    """A file of rows cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The rows in {path} cannot be used: {reason}.", fix='Give JSON: one object per row, a list of them, or {"rows": [...]}.'
+        )
+
+
+class RequestRefused(TreadleError):
+    """The service refused a request."""
+
+    def __init__(self, url: str, status: int, said: str, *, problems: Sequence[str] = (), fix: str = "") -> None:
+        super().__init__(
+            f"The service at {url} refuses this ({status}): {said}",
+            problems=problems,
+            fix=fix or "docs/guides/api.md describes requests and errors.",
+        )
+
+
+class NoService(TreadleError):
+    """Something else than Treadle answers at the address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"What answers at {url} is no service of Treadle: {reason}",
+            fix="`treadle serve` says at which address it serves; name it with --url.",
+        )
+
+
+class ControllerBusy(TreadleError):
+    """Another controller holds the lease, so this one must not act."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(
+            f"Another controller is at work: {holder} holds the lease.", fix="Look what it does with `treadle status`, or stop it first."
+        )
+
+
+class DiskRefused(TreadleError):
+    """The operating system refuses to read or write a file."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read or written: {reason}.",
+            fix="Look whether the disk has room and whose the folder is; the setting home (TREADLE_HOME) names another one for all state.",
+        )
+
+
+class Unforeseen(TreadleError):
+    """A failure that Treadle has no sentence for, which is a fault of Treadle."""
+
+    def __init__(self, kind: str, said: str, log: str) -> None:
+        super().__init__(f"This was not foreseen, {kind}: {said}. The traceback is in {log}; please report it.")
+
+
+class DemoStuck(TreadleError):
+    """The demo cannot go on."""
+
+    def __init__(self, reason: str, logs: Path) -> None:
+        super().__init__(f"The demo stopped: {reason}.", fix=f"The logs of its processes are in {logs}.")

@@ -1,0 +1,35 @@
+"""Failures of a project: its contract and its code."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from treadle.errors.base import TreadleError, choose_from
+
+
+class ContractInvalid(TreadleError):
+    """A ``model.yaml`` (or a policy overlay) does not say what a contract must say."""
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The contract {path} is not valid.",
+            problems=problems,
+            fix="docs/reference/contract.md describes every key; `treadle schema` prints the JSON Schema.",
+        )
+
+
+class ProjectNotFound(TreadleError):
+    """No project of this name in the workspace or among the installed ones."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"There is no project {name!r}: {choose_from(known)}.", fix="A project is a folder projects/<name>/ with a model.yaml."
+        )
+
+
+class ProjectCodeInvalid(TreadleError):
+    """The ``model.py`` of a project cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has."
+        )

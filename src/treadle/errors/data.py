@@ -1,0 +1,83 @@
+"""Failures of data: sources, checks, snapshots, splits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from treadle.errors.base import TreadleError, choose_from
+
+
+class DataUnavailable(TreadleError):
+    """None of the sources of a contract could be had."""
+
+    def __init__(self, model: str, misses: Sequence[str]) -> None:
+        super().__init__(
+            f"There are no data for {model}: every source of its contract failed.",
+            problems=misses,
+            fix="Put the file into a folder named by TREADLE_DATA_MIRROR, or add a source of kind simulated to model.yaml.",
+        )
+
+
+class DataDigestMismatch(TreadleError):
+    """A file holds other rows than the contract was written for."""
+
+    def __init__(self, source: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"The rows from the {source} are not those that the contract names: their digest is {found}, not {expected}.",
+            fix="Get the right file; or, if the new rows are meant, write their digest into rows_digest in model.yaml.",
+        )
+
+
+class DataUnreadable(TreadleError):
+    """``load`` in model.py failed on the data."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"The data from the {source} cannot be read: {reason}", fix="Look at the file, and at load() in model.py.")
+
+
+class DataInvalid(TreadleError):
+    """Rows break the contract; nothing is trained on them."""
+
+    def __init__(self, model: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The data of {model} do not keep the contract.",
+            problems=problems,
+            fix="Mend the data or load() in model.py; if the world has changed, change the interface in model.yaml.",
+        )
+
+
+class SnapshotNotFound(TreadleError):
+    """There is no such snapshot."""
+
+    def __init__(self, model: str, digest: str, folder: Path) -> None:
+        super().__init__(f"{model} has no snapshot {digest!r} under {folder}.", fix="`treadle status` names the snapshot of each version.")
+
+
+class SnapshotCorrupt(TreadleError):
+    """The bytes of a snapshot are not those that its name promises."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(
+            f"The snapshot {path} was changed: its bytes have the digest {found}.",
+            fix="Delete the file, then run `dvc checkout` in that folder: the cache of DVC still has it.",
+        )
+
+
+class TargetInvalid(TreadleError):
+    """The target of some rows is missing or is not what the contract allows."""
+
+    def __init__(self, column: str, values: Sequence[object], count: int, classes: Sequence[str]) -> None:
+        allowed = choose_from(classes) if classes else "a finite number"
+        super().__init__(
+            f"{count} rows have a target {column} that is not allowed, such as {', '.join(map(repr, values))}; allowed: {allowed}.",
+            fix="Mend load() in model.py, or the target in model.yaml.",
+        )
+
+
+class SplitImpossible(TreadleError):
+    """The rows cannot be parted as the contract asks."""
+
+    def __init__(self, by: str, folds: int, reason: str) -> None:
+        super().__init__(
+            f"The rows cannot be split by {by} into a holdout and {folds} folds: {reason}.",
+            fix="Bring more rows, or change interface.split in model.yaml.",
+        )

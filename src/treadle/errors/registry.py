@@ -1,0 +1,61 @@
+"""Failures of the registry: versions, gates, roles."""
+
+from collections.abc import Iterable, Sequence
+
+from treadle.errors.base import TreadleError, choose_from
+
+
+class TrackingUnavailable(TreadleError):
+    """MLflow cannot be reached, or refuses what it is asked."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"MLflow at {url} cannot be used: {reason}",
+            fix="Check the setting tracking_url (TREADLE_TRACKING_URL), and that its server or database is up.",
+        )
+
+
+class VersionNotFound(TreadleError):
+    """A model has no such version, or none at all."""
+
+    def __init__(self, model: str, version: int | None, known: Iterable[int]) -> None:
+        wanted = "version" if version is None else f"version {version}"
+        super().__init__(f"{model} has no {wanted}: {choose_from(map(str, known))}.", fix=f"`treadle train {model}` makes one.")
+
+
+class VersionNotSealed(TreadleError):
+    """A version was registered in MLflow by something else, and names no bundle."""
+
+    def __init__(self, model: str, version: int) -> None:
+        super().__init__(
+            f"{model} version {version} names no sealed bundle: it has no tag treadle.digest in MLflow.",
+            fix=f"Only versions that `treadle train {model}` has made can have a role.",
+        )
+
+
+class RowsOverlap(TreadleError):
+    """Rows that were to judge a version are rows that it may have learnt from."""
+
+    def __init__(self, model: str, version: int, overlaps: Sequence[str]) -> None:
+        super().__init__(
+            f"The rows cannot judge {model} version {version}: it may have learnt from them.",
+            problems=overlaps,
+            fix="Judge it on rows predicted after its training cut, of entities that are not among its training rows.",
+        )
+
+
+class NotPermitted(TreadleError):
+    """A version may not have a role, because no verdict lets it."""
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"{model} version {version} may not have a role: {reason}", fix=f"`treadle gate {model} --version {version}` judges it anew."
+        )
+
+
+class NoCanary(TreadleError):
+    """A canary was to be promoted or taken out, but there is none, or it is another version by now."""
+
+    def __init__(self, model: str, version: int | None = None) -> None:
+        what = f"{model} has no canary" if version is None else f"{model} version {version} is not the canary"
+        super().__init__(f"{what}.", fix="`treadle status` shows which version has which role.")

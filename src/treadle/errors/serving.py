@@ -1,0 +1,78 @@
+"""Failures of the service and its log."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from treadle.errors.base import TreadleError, choose_from
+
+
+class LogUnavailable(TreadleError):
+    """A prediction could not be written down, so it may not be answered."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"The prediction log in {folder} cannot be written: {reason}. Without a log there is no answer.",
+            fix="Free or mend that disk; nothing that was answered is lost.",
+        )
+
+
+class ModelNotServed(TreadleError):
+    """No deployment of this name is served here."""
+
+    def __init__(self, model: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no model {model!r} here: {choose_from(known)}.", fix="GET /models lists what is served.")
+
+
+class ModelNotReady(TreadleError):
+    """A model is deployed, but no version of it could be loaded."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"{model} is deployed, but it cannot be served: {reason}", fix="GET /ready says what is missing; try again later.")
+
+
+class ModelBusy(TreadleError):
+    """More requests wait for a slow version than it takes."""
+
+    def __init__(self, name: str, waiting: int) -> None:
+        super().__init__(f"{name} is busy: {waiting} requests wait for it already.", fix="Try again later, or send less at once.")
+
+
+class PredictionFailed(TreadleError):
+    """No version of a model could answer: not the chosen one, not the champion, not the fallback."""
+
+    def __init__(self, model: str, failures: Sequence[str]) -> None:
+        super().__init__(f"{model} could not answer.", problems=failures, fix="The attempts are logged; try again, or roll the model back.")
+
+
+class BodyMalformed(TreadleError):
+    """The body of a request is not JSON."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The body of the request is not JSON: {reason}.", fix="Send JSON as in the example of GET /models/<model>.")
+
+
+class BodyTooLarge(TreadleError):
+    """The body of a request is longer than the server reads."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body of the request is longer than {limit} bytes.", fix="Send fewer rows at once.")
+
+
+class ServiceRunning(TreadleError):
+    """Another ``treadle serve`` serves this workspace."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"Another `treadle serve` on this machine already serves the state in {home}.",
+            fix="Stop it first, give it more workers, or start this one with a TREADLE_HOME of its own.",
+        )
+
+
+class PortTaken(TreadleError):
+    """A service cannot listen where the settings say."""
+
+    def __init__(self, host: str, port: int, setting: str, reason: str) -> None:
+        super().__init__(
+            f"Nothing can listen on port {port} of {host}: {reason}.",
+            fix=f"Set {setting} in treadle.toml, or TREADLE_{setting.upper()}, to another port; 0 takes a free one.",
+        )

@@ -1,0 +1,97 @@
+"""Failures of the state: the store, the events, deployments, turns, leases."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from treadle.errors.base import TreadleError, choose_from
+
+
+class StoreUnavailable(TreadleError):
+    """The state store cannot be reached, is locked, full or damaged."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"The state store {url} cannot be used: {reason}",
+            fix="Look whether the database is up and its disk has room; TREADLE_STORE_URL names another one.",
+        )
+
+
+class ChainBroken(TreadleError):
+    """The chain of events was edited, cut or written anew."""
+
+    def __init__(self, seq: int, reason: str) -> None:
+        self.seq = seq
+        super().__init__(
+            f"The record of events cannot be trusted from number {seq} on: {reason}",
+            fix="docs/architecture/state.md says what each break means.",
+        )
+
+
+class HeadsInvalid(TreadleError):
+    """The file of signed heads was edited, or belongs to another key."""
+
+    def __init__(self, path: Path, line: int, reason: str) -> None:
+        super().__init__(f"Line {line} of {path} cannot be trusted: {reason}", fix="docs/architecture/state.md says what each break means.")
+
+
+class NotDeployed(TreadleError):
+    """The model has no deployment yet."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"{model} is not deployed: no version of it was ever promoted.", fix=f"`treadle train {model}`, then `treadle promote {model}`."
+        )
+
+
+class GenerationConflict(TreadleError):
+    """Somebody else changed the deployment first."""
+
+    def __init__(self, model: str, expected: int, actual: int) -> None:
+        self.actual = actual
+        super().__init__(
+            f"The deployment of {model} is at generation {actual}, not {expected}: it was changed meanwhile.",
+            fix="Look at it again with `treadle status`, then decide anew.",
+        )
+
+
+class SlotsInvalid(TreadleError):
+    """The roles and weights of a deployment do not add up."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"This deployment of {model} makes no sense: {reason}.")
+
+
+class NothingToRollBack(TreadleError):
+    """There is no older generation to go back to."""
+
+    def __init__(self, model: str, to: int | None, known: Iterable[int]) -> None:
+        wanted = "no older generation has another champion" if to is None else f"there is no older generation {to}"
+        super().__init__(
+            f"{model} cannot be rolled back: {wanted}; {choose_from(map(str, sorted(known)))}.",
+            fix=f"`treadle status` shows which version has which role; `treadle promote {model}` gives another one the traffic.",
+        )
+
+
+class TurnAlreadyOpen(TreadleError):
+    """A model has at most one open turn of the loop."""
+
+    def __init__(self, model: str, turn: str, step: str) -> None:
+        self.turn = turn
+        super().__init__(
+            f"A turn of {model} is open already: {turn}, at step {step}.",
+            fix=f"`treadle why {model}` says what it waits for.",
+        )
+
+
+class TurnClosed(TreadleError):
+    """A turn that has ended cannot go on."""
+
+    def __init__(self, turn: str) -> None:
+        super().__init__(f"The turn {turn} has ended, or there never was one.")
+
+
+class LeaseLost(TreadleError):
+    """Another process holds the lease now; what this one wanted to write must not be written."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"{holder} does not hold the lease {name!r} any longer: another process took it over.")
