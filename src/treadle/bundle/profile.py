@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from treadle.bundle.manifest import digest_of
 from treadle.errors import BundleInvalid
-from treadle.spec import OUTPUT_COLUMNS, CategoryFeature, Feature, Interface, NumberFeature, canonical_json
+from treadle.spec import OUTPUT_COLUMNS, CategoryFeature, DateFeature, Feature, Interface, NumberFeature, canonical_json
 
 PROFILE_FILE = "profile.json"
 MAX_BINS = 256
@@ -227,7 +227,7 @@ def merged(reference: Counts, current: Counts, bins: int = 20) -> tuple[Counts, 
 
 
 def _column(feature: Feature, values: Floats) -> Column:
-    if isinstance(feature, NumberFeature):
+    if isinstance(feature, NumberFeature | DateFeature):
         return NumericColumn(feature.name, edges_of(values))
     return CategoryColumn(feature.name, feature.categories if isinstance(feature, CategoryFeature) else ("false", "true"))
 

@@ -1,7 +1,7 @@
 """Between a DataFrame with the contract's columns and the float32 matrix that the graph, the log and the profile see.
 
 A number stays as it is, true and false are 1 and 0, a category is its index in the interface (unknown: -1), and
-whatever is missing is NaN. It is the same encoding as ``engine.encode.to_matrix`` gives a request.
+whatever is missing is NaN; a date is its days after 1970-01-01. It is the same encoding as ``engine.encode.to_matrix`` gives a request.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame, Series
 
 from treadle.errors import TargetInvalid
-from treadle.spec import BooleanFeature, CategoryFeature, Feature, Interface
+from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 from treadle.state.log import LabelledRows
 
 
@@ -68,7 +68,16 @@ def _encoded(feature: Feature, column: "Series[Any]") -> NDArray[np.float32]:
         return codes
     if isinstance(feature, BooleanFeature):
         return np.asarray(column.astype("boolean").to_numpy(dtype=np.float32, na_value=np.nan), dtype=np.float32)
+    if isinstance(feature, DateFeature):
+        return _days(column)
     return column.to_numpy(dtype=np.float32, na_value=np.nan)
+
+
+def _days(column: "Series[Any]") -> NDArray[np.float32]:
+    """Return the days after 1970-01-01 of each date, time or ISO text; the clock is cut off."""
+    days = pd.to_datetime(column).dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
+    missing = np.isnat(days)
+    return np.where(missing, np.nan, days.astype(np.int64)).astype(np.float32)
 
 
 def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:
@@ -78,6 +87,9 @@ def _decoded(feature: Feature, values: NDArray[np.float32]) -> Any:
         return names[np.where(missing, -1, values).astype(np.int64)].tolist()
     if isinstance(feature, BooleanFeature):
         return pd.arrays.BooleanArray(np.where(missing, 0, values).astype(bool), missing) if missing.any() else values.astype(bool)
+    if isinstance(feature, DateFeature):
+        days = np.where(missing, 0, values).astype(np.int64).astype("datetime64[D]")
+        return np.where(missing, np.datetime64("NaT"), days).astype("datetime64[ns]")
     return values.astype(np.float64)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from pandas import DataFrame, Series
 
 from treadle.engine.columns import FLOAT32_MAX
 from treadle.errors import DataInvalid
-from treadle.spec import FLOAT32_WHOLE, BooleanFeature, CategoryFeature, Contract, Feature, Interface, NumberFeature
+from treadle.spec import FLOAT32_WHOLE, BooleanFeature, CategoryFeature, Contract, DateFeature, Feature, Interface, NumberFeature
 
 SAMPLE = 5
 """How many rows a problem names."""
@@ -82,7 +83,28 @@ def _feature_checks(feature: Feature) -> list[pa.Check]:
         return [_among("category", feature.categories)]
     if isinstance(feature, BooleanFeature):
         return [pa.Check(lambda column: column.map(_is_truth), name="type", error="neither true nor false")]
-    return _number_checks(feature)
+    return _date_checks(feature) if isinstance(feature, DateFeature) else _number_checks(feature)
+
+
+def _date_checks(feature: DateFeature) -> list[pa.Check]:
+    checks = [pa.Check(lambda column: ~pd.isna(_days(column)), name="type", error="no dates")]
+    bounds = {"min": (feature.min, "before the earliest"), "max": (feature.max, "after the latest")}
+    for name, (bound, side) in bounds.items():
+        if bound is not None:
+            error = f"{side} allowed day {bound}"
+            checks.append(pa.Check(partial(_in_order, bound, first=name == "min"), name=name, error=error))
+    return checks
+
+
+def _in_order(bound: date, column: "Series[Any]", *, first: bool) -> "Series[bool]":
+    """Tell which days lie on the right side of ``bound``; what is no date is the type check's to report."""
+    days = _days(column)
+    return days.isna() | (days >= pd.Timestamp(bound) if first else days <= pd.Timestamp(bound))
+
+
+def _days(column: "Series[Any]") -> "Series[Any]":
+    """Return the day of each date or time, missing where it is none."""
+    return pd.to_datetime(column, errors="coerce").dt.tz_localize(None).dt.normalize()
 
 
 def _number_checks(feature: NumberFeature) -> list[pa.Check]:

@@ -1,17 +1,21 @@
 """One feature of a request: how a value becomes a number of the matrix, and what is allowed.
 
-A code is the float that the graph sees: a number as it is, true and false as 1 and 0, a category as its index, missing as NaN.
+A code is the float that the graph sees: a number as it is, true and false as 1 and 0, a category as its index, a date as days after
+1970-01-01, missing as NaN.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from treadle.spec import FLOAT32_WHOLE, BooleanFeature, CategoryFeature, Feature, NumberFeature
+from treadle.spec import EPOCH, FLOAT32_WHOLE, BooleanFeature, CategoryFeature, DateFeature, Feature, NumberFeature
 
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 """The largest float32: a number beyond it would reach the graph as infinity."""
+
+ISO_DATE = len("2026-11-21")
 
 LISTED = 20
 """How many categories a message names before it only counts the rest."""
@@ -56,10 +60,12 @@ def column(feature: Feature) -> Column:
         code, allowed, schema, example = _number(feature)
     elif isinstance(feature, CategoryFeature):
         code, allowed, schema, example = _category(feature)
+    elif isinstance(feature, DateFeature):
+        code, allowed, schema, example = _date(feature)
     else:
         code, allowed, schema, example = _boolean(feature)
     if feature.example is not None:
-        example = int(feature.example) if feature.type == "integer" else feature.example
+        example = _as_json(feature)
     schema |= {"examples": [example]} | ({"description": feature.description} if feature.description else {})
     if not feature.required:
         allowed += ", or null"
@@ -119,6 +125,32 @@ def _category(feature: CategoryFeature) -> _Parts:
     rest = len(feature.categories) - LISTED
     allowed = f"one of {names}" + (f" and {rest} more" if rest > 0 else "")
     return codes.get, allowed, {"type": "string", "enum": list(feature.categories)}, feature.categories[0]
+
+
+def _date(feature: DateFeature) -> _Parts:
+    low, high = feature.min or date.min, feature.max or date.max
+    missing = None if feature.required else math.nan
+
+    def day(value: object) -> float | None:
+        # Python would also read other forms of ISO 8601; one form is enough for everybody.
+        if type(value) is str and len(value) == ISO_DATE and value[4] == value[7] == "-":
+            try:
+                read = date.fromisoformat(value)
+            except ValueError:
+                return None
+            return float((read - EPOCH).days) if low <= read <= high else None
+        return missing if value is None else None
+
+    bounds = "".join(f" {word} {bound}" for word, bound in (("from", feature.min), ("to", feature.max)) if bound)
+    example = feature.min or (EPOCH if feature.max is None or feature.max > EPOCH else feature.max)
+    return day, f"a date such as {example}{bounds}", {"type": "string", "format": "date"}, example.isoformat()
+
+
+def _as_json(feature: Feature) -> object:
+    """Return the example of a feature as a request carries it."""
+    if isinstance(feature.example, date):
+        return feature.example.isoformat()
+    return int(feature.example) if feature.type == "integer" and feature.example is not None else feature.example
 
 
 def _boolean(feature: BooleanFeature) -> _Parts:

@@ -7,15 +7,16 @@ trusted already, such as rows of a data set: there a category that the interface
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
 
-from treadle.engine.columns import Column, column
+from treadle.engine.columns import ISO_DATE, Column, column
 from treadle.errors import FieldProblem, RequestInvalid, choose_from
-from treadle.spec import CategoryFeature, Feature, Interface
+from treadle.spec import EPOCH, CategoryFeature, DateFeature, Feature, Interface
 
 Floats = NDArray[np.float32]
 
@@ -146,12 +147,22 @@ def _passes(item: Column, value: object) -> bool:
 
 def _trusted(feature: Feature) -> Callable[[Any], float]:
     """Return what turns a value of a trusted row into a number of the matrix."""
+    if isinstance(feature, DateFeature):
+        return _days
     if not isinstance(feature, CategoryFeature):
         return lambda value: math.nan if value is None else float(value)
     codes: dict[object, float] = {category: float(index) for index, category in enumerate(feature.categories)}
     codes[None] = math.nan
     # A frame's missing text may be NaN, which alone differs from itself.
     return lambda value: math.nan if value != value else codes.get(value, -1.0)  # noqa: PLR0124
+
+
+def _days(value: Any) -> float:
+    """Return the days after 1970-01-01 of a date, a time, or its ISO text; NaN for what is missing."""
+    if value is None or value != value:  # noqa: PLR0124 -- NaN and NaT alone differ from themselves
+        return math.nan
+    # A time counts as its day, so cut the clock off: "2026-11-21T10:00" begins with its date as well.
+    return float((date.fromisoformat(str(value)[:ISO_DATE]) - EPOCH).days)
 
 
 def _is_entity(value: object) -> bool:

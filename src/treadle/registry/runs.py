@@ -30,7 +30,7 @@ from treadle.registry.library import (
     save_pyfunc,
 )
 from treadle.registry.tracking import DIGEST_TAG, TURN_TAG, Registered, Tracking
-from treadle.spec import CategoryFeature, Feature, Interface
+from treadle.spec import CategoryFeature, DateFeature, Feature, Interface
 
 PARAM_LENGTH = 500
 """Longest value of a parameter that is logged; MLflow's limit lies higher, but nobody reads so far."""
@@ -161,4 +161,4 @@ def _signature(interface: Interface) -> ModelSignature:
 
 def _column_type(feature: Feature) -> Any:
     # "double" would make MLflow refuse a column of whole numbers, and "long" one with a gap.
-    return "string" if isinstance(feature, CategoryFeature) else AnyType()
+    return "string" if isinstance(feature, CategoryFeature | DateFeature) else AnyType()

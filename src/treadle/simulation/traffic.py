@@ -14,7 +14,7 @@ import pandas as pd
 
 from treadle.errors import ServiceUnreachable
 from treadle.simulation.world import World
-from treadle.spec import BooleanFeature, CategoryFeature, Feature, Interface
+from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 
 TICK = 0.1
 """Seconds between two bites of traffic."""
@@ -200,6 +200,9 @@ def _json_values(feature: Feature, column: "pd.Series[Any]") -> list[Any]:
         return [None if gone else str(value) for value, gone in zip(column, missing, strict=True)]
     if isinstance(feature, BooleanFeature):
         return [None if gone else bool(value) for value, gone in zip(column, missing, strict=True)]
+    if isinstance(feature, DateFeature):
+        days = pd.to_datetime(column).dt.strftime("%Y-%m-%d")
+        return [None if gone else str(day) for day, gone in zip(days, missing, strict=True)]
     # A request carries what the matrix can hold, so that what is logged equals what was sent.
     numbers = column.to_numpy(dtype=np.float64)
     whole = feature.type == "integer"

@@ -16,10 +16,12 @@ from treadle.spec.contract import (
     contract_schema,
 )
 from treadle.spec.interface import (
+    EPOCH,
     FLOAT32_WHOLE,
     OUTPUT_COLUMNS,
     BooleanFeature,
     CategoryFeature,
+    DateFeature,
     Feature,
     Interface,
     NumberFeature,
@@ -44,6 +46,7 @@ from treadle.spec.reading import load_contract
 
 __all__ = [
     "DEFAULT_METRIC",
+    "EPOCH",
     "FLOAT32_WHOLE",
     "METRICS",
     "OUTPUT_COLUMNS",
@@ -52,6 +55,7 @@ __all__ = [
     "CardPolicy",
     "CategoryFeature",
     "Contract",
+    "DateFeature",
     "DownloadSource",
     "DriftPolicy",
     "Duration",

@@ -1,6 +1,7 @@
 """The half of the contract that is sealed into each version: task, target, features, preprocessing, split."""
 
 import math
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -78,7 +79,30 @@ class BooleanFeature(Frozen):
     example: bool | None = Field(None, description="Value in the example request.")
 
 
-Feature = Annotated[NumberFeature | CategoryFeature | BooleanFeature, Field(discriminator="type")]
+class DateFeature(Frozen):
+    """A column of calendar days; the graph sees how many days after 1970-01-01 each one is."""
+
+    name: Column = Field(description="Name of the column and of the field in a request.")
+    type: Literal["date"]
+    min: date | None = Field(None, description="Earliest day that a request may carry.")
+    max: date | None = Field(None, description="Latest day that a request may carry.")
+    required: bool = Field(default=True, description="Whether a request must carry it; a missing value is imputed in the graph.")
+    description: str = Field("", description="What it is; shown to callers.")
+    example: date | None = Field(None, description="Day in the example request; empty: the earliest one allowed.")
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"{self.name}: min {self.min} lies after max {self.max}")
+        if self.example is not None and not (self.min or date.min) <= self.example <= (self.max or date.max):
+            raise ValueError(f"{self.name}: the example {self.example} is no day that a request may carry")
+        return self
+
+
+EPOCH = date(1970, 1, 1)
+"""The day that a matrix counts days from."""
+
+Feature = Annotated[NumberFeature | CategoryFeature | BooleanFeature | DateFeature, Field(discriminator="type")]
 
 
 class Target(Frozen):
