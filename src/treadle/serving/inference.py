@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from treadle.engine.answer import answers
 from treadle.errors import FieldProblem, LogUnavailable, PredictionFailed, RequestInvalid, TreadleError
-from treadle.serving.identity import uuid7
+from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded, Routes
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.routing import Table, choose

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from treadle.engine.answer import label_index
 from treadle.errors import FieldProblem, LabelInvalid, RequestInvalid
-from treadle.serving.identity import uuid7
+from treadle.serving.ids import uuid7
 from treadle.serving.inference import Inference, listed
 from treadle.serving.spool import LabelRecord
 from treadle.spec import Interface

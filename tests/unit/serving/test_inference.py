@@ -16,7 +16,7 @@ from tests.small_bundles import ROW
 from tests.small_service import Service
 from treadle.errors import LogUnavailable, ModelBusy, ModelNotReady, ModelNotServed, PredictionFailed, RequestInvalid
 from treadle.serving import loaded
-from treadle.serving.identity import uuid7
+from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
