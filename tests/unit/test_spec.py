@@ -76,6 +76,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         load_contract(path)
 
 
+def test_a_bare_off_in_yaml_turns_a_check_off(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text() + "policy: {data: {leak: {severity: off}}}\n")
+    assert load_contract(path).policy.data.leak.severity == "off"
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("500ms", 0.5), ("4s", 4), ("15m", 900), ("1.5h", 5400), ("30d", 2_592_000), (7, 7), (0.25, 0.25)]
 )
@@ -184,7 +190,7 @@ def test_the_metrics_of_each_task_are_those_that_training_computes() -> None:
 def parts() -> list[type[BaseModel]]:
     """Return every class that a contract is made of."""
     models = [part for part in vars(spec).values() if isinstance(part, type) and issubclass(part, BaseModel)]
-    return [part for part in models if part.__module__ == spec.__name__ and part.model_fields]
+    return [part for part in models if part.__module__.startswith(f"{spec.__name__}.") and part.model_fields]
 
 
 def keys_of(content: object) -> list[str]:

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 from treadle.spec.interface import Interface, Task
 from treadle.spec.part import Frozen, Name
 from treadle.spec.policy import Policy
+from treadle.spec.rules import checked, kinds_of
 
 RowsDigest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
 
@@ -67,6 +68,15 @@ class Contract(Frozen):
                 raise ValueError(f"the policy names the metric {name!r}; a {self.interface.task} model has {', '.join(known)}")
         if self.policy.labels.missing == "negative" and self.interface.task != "binary":
             raise ValueError("labels.missing can be negative only where there are two classes")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_fit_the_columns(self) -> Self:
+        for rule in self.policy.data.rules:
+            try:
+                checked(rule.node, kinds_of(self.interface))
+            except ValueError as error:
+                raise ValueError(f"the rule {rule.rule!r} of policy.data: {error}") from error
         return self
 
     @property

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from treadle.spec.checks import DataPolicy
 from treadle.spec.part import Duration, Frozen, digest_of
 
 
@@ -90,6 +91,36 @@ class RetrainPolicy(Frozen):
         return self
 
 
+class RetentionPolicy(Frozen):
+    """What `treadle gc` may remove. What has a role, or is still needed, stays whatever stands here."""
+
+    log: Duration = Field(180 * 86400.0, description="How long predictions, labels and live profile are kept.")
+    versions: int = Field(5, ge=1, description="How many of the newest versions are kept beside those that have a role.")
+    generations: int = Field(5, ge=1, description="To how many of the last generations a rollback can return.")
+    runs: Duration = Field(30 * 86400.0, description="How long runs that made no version, their logs, and data that nothing names are kept.")
+
+
+class ApprovalPolicy(Frozen):
+    """Who must agree before a version takes a role."""
+
+    people: int = Field(0, ge=0, le=2, description="How many people must agree: 0 lets the gate decide alone, 2 are four eyes.")
+    of: tuple[str, ...] = Field((), description="Names of those whose consent counts; empty: everybody with the role approver.")
+    expire: Duration = Field(7 * 86400.0, description="How long a consent holds until the version takes its role.")
+
+    @model_validator(mode="after")
+    def _enough_to_ask(self) -> Self:
+        names = {name.casefold() for name in self.of}
+        if len(names) < len(self.of):
+            raise ValueError(f"of names somebody twice: {', '.join(self.of)}")
+        if self.of and len(names) < self.people:
+            raise ValueError(f"people is {self.people}, but of names only {', '.join(self.of)}")
+        return self
+
+    def asks(self, name: str) -> bool:
+        """Tell whether the consent of this one counts."""
+        return not self.of or name.casefold() in {one.casefold() for one in self.of}
+
+
 class CardPolicy(Frozen):
     """The part of the model card that a person writes."""
 
@@ -102,6 +133,7 @@ class Policy(Frozen):
     """The half of the contract that is read from the workspace each time it is needed."""
 
     owner: str = Field("", description="Who answers for the model.")
+    data: DataPolicy = Field(DataPolicy(), description="What is asked of the data before anything is trained on them.")
     gate: GatePolicy = Field(GatePolicy(), description="What a version must show before it may have a role.")
     drift: DriftPolicy = Field(DriftPolicy(), description="When the inputs or the predictions count as drifted.")
     quality: QualityPolicy = Field(QualityPolicy(), description="When late labels say that the model has become worse.")
@@ -109,9 +141,11 @@ class Policy(Frozen):
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a challenger meets live traffic.")
     slo: SloPolicy = Field(SloPolicy(), description="What callers are promised.")
     retrain: RetrainPolicy = Field(RetrainPolicy(), description="When and from what a new challenger is trained.")
+    retention: RetentionPolicy = Field(RetentionPolicy(), description="What `treadle gc` may remove.")
+    approval: ApprovalPolicy = Field(ApprovalPolicy(), description="Who must agree before a version takes a role.")
     card: CardPolicy = Field(CardPolicy(), description="The part of the model card that a person writes.")
 
     @property
     def digest(self) -> str:
-        """The digest of the rules alone: who owns the model and what a person writes in its card judge nothing."""
-        return digest_of(self.model_dump(mode="json", exclude={"owner", "card"}))
+        """The digest of the rules alone: the owner, what a person writes in the card, and how long things are kept judge nothing."""
+        return digest_of(self.model_dump(mode="json", exclude={"owner", "card", "retention"}))
