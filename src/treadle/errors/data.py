@@ -81,3 +81,45 @@ class SplitImpossible(TreadleError):
             f"The rows cannot be split by {by} into a holdout and {folds} folds: {reason}.",
             fix="Bring more rows, or change interface.split in model.yaml.",
         )
+
+
+class TableUnreadable(TreadleError):
+    """A file of rows cannot be read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The file {path} cannot be read as a table: {reason}.",
+            fix=f"Give a CSV, a Parquet file, or JSON with an object per row; `head -c 300 {path}` shows how it begins.",
+        )
+
+
+class LabelColumnsInvalid(TreadleError):
+    """The columns of a file of labels do not say what is what."""
+
+    def __init__(self, path: Path, reason: str, columns: Sequence[str]) -> None:
+        super().__init__(
+            f"The labels in {path} cannot be told apart: {reason}. Its columns: {', '.join(columns)}.",
+            fix="Name the columns: `treadle labels import FILE --model MODEL --column value=COLUMN --column entity=COLUMN`.",
+        )
+
+
+class LabelsRefused(TreadleError):
+    """Lines of a file of labels are refused; none of the file is imported."""
+
+    def __init__(self, path: Path, count: int, kept: Path, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"{count} lines of {path} are refused, so no label of it was imported.",
+            problems=problems,
+            fix=f"Mend them there (they are also kept in {kept}), or import the others with --skip-bad.",
+        )
+
+
+class RowsRefused(TreadleError):
+    """Rows of a file do not fit the contract; the rows from there on are not asked."""
+
+    def __init__(self, path: Path, problems: Sequence[str], kept: str) -> None:
+        super().__init__(
+            f"Rows of {path} are refused. {kept}",
+            problems=problems,
+            fix="Mend the rows and ask again; `treadle schema` and GET /models/<model> show what a row may hold.",
+        )

@@ -59,3 +59,30 @@ class NoCanary(TreadleError):
     def __init__(self, model: str, version: int | None = None) -> None:
         what = f"{model} has no canary" if version is None else f"{model} version {version} is not the canary"
         super().__init__(f"{what}.", fix="`treadle status` shows which version has which role.")
+
+
+class VersionNameInvalid(TreadleError):
+    """What a person typed names no version."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} names no version: allowed are MODEL@NUMBER and MODEL@ROLE, with champion, canary or fallback as the role.",
+            fix="For example `treadle diff churn@3 churn@champion`; `treadle status` shows which version has which role.",
+        )
+
+
+class ModelsDiffer(TreadleError):
+    """Two versions of different models were to be compared."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(
+            f"{first} and {second} are two models: only versions of one model can be compared.",
+            fix=f"For example `treadle diff {first}@1 {first}@2`.",
+        )
+
+
+class RoleEmpty(TreadleError):
+    """No version has the role that was named."""
+
+    def __init__(self, model: str, role: str) -> None:
+        super().__init__(f"No version of {model} is {role} now.", fix="`treadle status` shows which version has which role.")
