@@ -3,7 +3,9 @@
 With --check nothing is written; a page that is not up to date is named and the exit code is 1.
 """
 
+import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from treadle import spec
+from treadle import api, spec
+from treadle.api.opening import Place
 from treadle.cli.main import app
 from treadle.settings import Settings
 
@@ -45,6 +48,18 @@ The first line of a `model.yaml` can name the [JSON Schema](../schema/model.sche
 ```
 
 With the setting `overlay = "demo"`, the file `policy.demo.yaml` beside `model.yaml`, where there is one, is laid over the policy half.
+
+"""
+
+WIDTH = 110
+"""Longest line of a signature that is not broken up."""
+
+PYTHON = """# The Python API
+
+Whatever a command does is a function: `import treadle`, then `treadle.train("churn")`. They take the same options under the same
+names, return records instead of tables, and raise the errors that a command prints. `workspace` is a `Place`: a folder, a `Workspace`,
+or nothing for the workspace of the current folder. `tell` is called with each thing that has been done. The commands `loop`, `demo` and
+`break` are called `run_loop`, `run_demo` and `drill`.
 
 """
 
@@ -101,9 +116,59 @@ def contract_page() -> str:
 def commands_page() -> str:
     """Return the help of every command."""
     runner = CliRunner()
-    names = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    pages = [f"## treadle {name}\n\n```\n{_help(runner, name)}\n```\n" for name in names]
+    pages = [f"## treadle {' '.join(names)}\n\n```\n{_help(runner, *names)}\n```\n" for names in _commands()]
     return COMMANDS + f"```\n{_help(runner)}\n```\n\n" + "\n".join(pages)
+
+
+def python_page() -> str:
+    """Return the signature and the docstring of every function of the API."""
+    return PYTHON + "\n".join(f"## treadle.{name}\n\n```python\n{_signature(name)}\n```\n\n{_described(name)}\n" for name in api.__all__)
+
+
+def _signature(name: str) -> str:
+    """Return how a function is called, a parameter per line where the line would be long."""
+    signature = inspect.signature(getattr(api, name))
+    parts = [_parameter(one) for one in signature.parameters.values()]
+    first_by_name = next((i for i, one in enumerate(signature.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
+    if first_by_name is not None:
+        parts.insert(first_by_name, "*")
+    returned = "" if signature.return_annotation is signature.empty else f" -> {_type_name(signature.return_annotation)}"
+    line = f"{name}({', '.join(parts)}){returned}"
+    return line if len(line) <= WIDTH else f"{name}(\n    " + ",\n    ".join(parts) + f",\n){returned}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    """Return a parameter with its type and default as a person would write them."""
+    text = str(parameter).replace("'", "").replace(str(Place).removeprefix("typing."), "Place")
+    text = re.sub(r"<(?:built-in )?function (\w+)[^>]*>", r"\1", text)
+    return re.sub(r"\b(?:[a-z_]+\.)+([A-Z])", r"\1", text)
+
+
+def _type_name(annotation: object) -> str:
+    return annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
+
+
+def _described(name: str) -> str:
+    """Return a docstring as Markdown: its sections become lists."""
+    lines = (inspect.getdoc(getattr(api, name)) or "").replace("``", "`").splitlines()
+    described = []
+    for line in lines:
+        if line in {"Args:", "Returns:", "Raises:", "Yields:"}:
+            described += [f"**{line[:-1]}**", ""]
+        elif line.startswith("        "):
+            described[-1] += f" {line.strip()}"
+        else:
+            described.append(f"- {line.strip()}" if line.startswith("    ") else line)
+    return "\n".join(described)
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    """Yield every command; one of a group with the group's name before it."""
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", {})
+        yield from ((name, one) for one in inner)
+        if not inner:
+            yield (name,)
 
 
 def pages() -> dict[Path, str]:
@@ -112,6 +177,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "settings.md": GENERATED + settings_page(),
         DOCS / "reference" / "contract.md": GENERATED + contract_page(),
         DOCS / "reference" / "commands.md": GENERATED + commands_page(),
+        DOCS / "reference" / "python.md": GENERATED + python_page(),
         DOCS / "schema" / "model.schema.json": json.dumps(spec.contract_schema(), indent=2) + "\n",
     }
 

@@ -17,18 +17,13 @@ from treadle.state.deployments import Deployment
 from treadle.state.log import LabelledRows
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
-
-Tell = Callable[..., None]
-
-
-def _nobody(_kind: str, **_facts: object) -> None:
-    """Tell nobody."""
+from treadle.telling import Tell, nobody
 
 
 class Loop:
     """A workspace's loop: data → training → registry → serving → monitoring → retraining → (data …)."""
 
-    def __init__(self, workspace: Workspace, store: Store, *, clock: Callable[[], float] = time.time, tell: Tell = _nobody) -> None:
+    def __init__(self, workspace: Workspace, store: Store, *, clock: Callable[[], float] = time.time, tell: Tell = nobody) -> None:
         self._workspace = workspace
         self._store = store
         self._clock = clock

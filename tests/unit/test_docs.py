@@ -11,7 +11,7 @@ import typer
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from treadle import spec
+from treadle import api, spec
 from treadle.cli.main import app
 from treadle.monitoring.metrics import ControllerMetrics
 from treadle.serving.metrics import ServingMetrics
@@ -49,9 +49,20 @@ def test_every_key_of_the_contract_is_described(name: str) -> None:
     assert f"| `{name}` |" in page("contract")
 
 
-@pytest.mark.parametrize("name", sorted(typer.main.get_command(app).commands))  # type: ignore[attr-defined]
+def command_names() -> Iterator[str]:
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", {})
+        yield from [f"{name} {one}" for one in inner] or [name]
+
+
+@pytest.mark.parametrize("name", sorted(command_names()))
 def test_every_command_is_described(name: str) -> None:
     assert f"## treadle {name}\n" in page("commands")
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_every_function_of_the_api_is_described(name: str) -> None:
+    assert f"## treadle.{name}\n" in page("python")
 
 
 @pytest.mark.parametrize("name", sorted(set(metric_names())))

@@ -18,11 +18,10 @@ def serve(
     workers: Annotated[int | None, typer.Option("--workers", help="Serving processes.")] = None,
 ) -> None:
     """Serve every deployed model until Ctrl-C."""
+    from treadle import api
     from treadle.console import out
-    from treadle.serving.supervisor import serve as run
 
-    workspace = out.workspace(port=port, workers=workers)
-    run(workspace, tell=out.say)
+    api.serve(port=port, workers=workers, tell=out.say)
 
 
 def loop(
@@ -31,20 +30,20 @@ def loop(
     """Run the controller: watch the models, retrain, judge, roll out, until Ctrl-C. Only one acts at a time; others wait."""
     import threading
 
-    from treadle.console import control, out
+    from treadle import api
     from treadle.serving.supervisor import stopped_by_signals
 
     stop = threading.Event()
-    with out.opened() as (workspace, store), stopped_by_signals(stop):
-        control.run(workspace, store, stop, once=once)
+    with stopped_by_signals(stop):
+        api.run_loop(once=once, stop=stop)
 
 
 def predict(model: ModelName, rows: RowFile = None, url: Url = None, json: Json = False) -> None:
     """Ask the running service for a prediction; without a file, for the contract's example row."""
+    from treadle import api
     from treadle.console import client, out
 
-    workspace = out.workspace()
-    answers = client.predict(url or client.address(workspace), out.project(workspace, model), rows)
+    answers = api.predict(model, rows, url=url)
     out.answer(answers, json=json, text=client.answer_lines(answers))
 
 
@@ -59,15 +58,13 @@ def label(
     json: Json = False,
 ) -> None:
     """Tell the running service the true value of a prediction. Exactly one of --prediction, --request and --entity names it."""
-    from treadle.console import client, out
+    from treadle import api
+    from treadle.console import out
 
-    keys = {"prediction_id": prediction, "request_id": request, "entity": entity}
-    if sum(key is not None for key in keys.values()) != 1:
+    if sum(key is not None for key in (prediction, request, entity)) != 1:
         message = "Give exactly one of --prediction, --request and --entity."
         raise typer.BadParameter(message)
-    workspace = out.workspace()
-    out.project(workspace, model)
-    accepted = client.label(url or client.address(workspace), model, {**keys, "value": value, "at": at})
+    accepted = api.label(model, value, prediction=prediction, request=request, entity=entity, at=at, url=url)
     out.answer({"accepted": accepted}, json=json, text=f"The label {value} is taken.")
 
 
@@ -82,14 +79,10 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Send a bounded stream of simulated traffic, with late labels, to the running service."""
-    from treadle.console import client, out
-    from treadle.simulation.traffic import Pace
+    from treadle import api
+    from treadle.console import out
 
-    workspace = out.workspace()
-    pace = Pace(rate=rate, delay=delay)
-    tally = client.simulate(
-        workspace, out.project(workspace, model), pace, url=url or client.address(workspace), seconds=seconds, shifted=shifted, seed=seed
-    )
+    tally = api.simulate(model, seconds=seconds, rate=rate, delay=delay, shifted=shifted, seed=seed, url=url)
     text = f"{tally.rows} rows in {tally.requests} requests, {tally.failed} failed, {tally.labels} labels told."
     out.answer({"rows": tally.rows, "requests": tally.requests, "failed": tally.failed, "labels": tally.labels}, json=json, text=text)
     if tally.failed:
@@ -108,7 +101,6 @@ def demo(
     stop: Annotated[bool, typer.Option("--exit", help="Stop the services at the end instead of waiting for Ctrl-C.")] = False,
 ) -> None:
     """Show one whole turn of the loop: from raw data to a service that heals itself."""
-    from treadle.demo.report import Plan
-    from treadle.demo.script import run
+    from treadle import api
 
-    raise typer.Exit(run(Plan(seed=seed, shift=shift, retrain=retrain, step=step, stop=stop)))
+    raise typer.Exit(api.run_demo(seed=seed, shift=shift, retrain=retrain, step=step, stop=stop))

@@ -24,13 +24,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a version, evaluate it, and register it. It gets no role by this."""
+    from treadle import api
     from treadle.console import out
-    from treadle.registry.versions import train_and_register
 
-    with out.opened() as (workspace, store):
-        registered = train_and_register(
-            workspace, store, out.project(workspace, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut, tell=out.teller(json=json)
-        )
+    registered = api.train(model, seed=seed, turn=turn, snapshot=snapshot, cut=cut, tell=out.teller(json=json))
     out.answer(
         registered, json=json, text=f"Next: `treadle evaluate {model}` shows how it did, `treadle promote {model}` gates it and serves it."
     )
@@ -38,20 +35,19 @@ def train(
 
 def evaluate(model: ModelName, version: Version = None, json: Json = False) -> None:
     """Show how a version did on its holdout, beside the trivial baseline and the champion."""
+    from treadle import api
     from treadle.console import evaluation, out
 
-    with out.opened() as (workspace, store):
-        report = evaluation.evaluate(workspace, store, out.project(workspace, model), version)
+    report = api.evaluate(model, version)
     out.answer(report, json=json, text=evaluation.table(report))
 
 
 def gate(model: ModelName, version: Version = None, json: Json = False) -> None:
     """Judge a version by the policy and record the verdict. Exit code 3 when it is refused."""
+    from treadle import api
     from treadle.console import out
-    from treadle.loop import Loop
 
-    with out.opened() as (workspace, store):
-        verdict = Loop(workspace, store).gate(out.project(workspace, model), version)
+    verdict = api.gate(model, version)
     out.answer(verdict, json=json, text=out.verdict_text(verdict))
     if not verdict.passed:
         raise typer.Exit(3)
@@ -59,11 +55,10 @@ def gate(model: ModelName, version: Version = None, json: Json = False) -> None:
 
 def promote(model: ModelName, version: Version = None, json: Json = False) -> None:
     """Give a version all traffic, if the gate lets it through. Exit code 3 when it is refused."""
+    from treadle import api
     from treadle.console import out
-    from treadle.loop import Loop
 
-    with out.opened() as (workspace, store):
-        verdict, deployment = Loop(workspace, store).promote(out.project(workspace, model), version)
+    verdict, deployment = api.promote(model, version)
     if deployment is None:
         out.answer(verdict, json=json, text=out.verdict_text(verdict))
         raise typer.Exit(3)
@@ -79,10 +74,9 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Bring back the roles of an older generation, as a new one."""
+    from treadle import api
     from treadle.console import out
-    from treadle.loop import Loop
 
-    with out.opened() as (workspace, store):
-        deployment = Loop(workspace, store).rollback(out.project(workspace, model), reason=reason, actor=out.person(), to=to)
+    deployment = api.rollback(model, to=to, reason=reason)
     champion = deployment.champion.version if deployment.champion else "nobody"
     out.answer(deployment, json=json, text=f"{model} is back at version {champion}, in generation {deployment.generation}.")

@@ -1,11 +1,8 @@
 """What every command needs at the edge: the workspace, the store, and a way to answer a person or a script."""
 
 import dataclasses
-import getpass
 import json as jsonlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,62 +12,15 @@ from rich.table import Table
 
 from treadle.console.narration import narrate
 from treadle.console.screen import Screen
-from treadle.errors import SettingsInvalid
-from treadle.projects import Project, find
-from treadle.settings import Workspace
-from treadle.state.store import Store, open_store
 from treadle.state.verdicts import Verdict
+from treadle.telling import Tell
 
 console = Console(highlight=False, soft_wrap=True)
-
-
-def workspace(**overrides: Any) -> Workspace:
-    """Return the workspace of the current folder; an override that is None is no override."""
-    found = Workspace.find()
-    given = {key: value for key, value in overrides.items() if value is not None}
-    if not given:
-        return found
-    try:
-        settings = type(found.settings).model_validate({**found.settings.model_dump(), **given})
-    except ValueError as error:
-        raise SettingsInvalid("the command line", [str(error)]) from error
-    return Workspace(found.root, settings)
-
-
-@contextmanager
-def opened() -> Iterator[tuple[Workspace, Store]]:
-    """Open the workspace and its store for one command."""
-    place = workspace()
-    store = open_store(place.store_url)
-    try:
-        yield place, store
-    finally:
-        store.close()
-
-
-def project(place: Workspace, name: str) -> Project:
-    """Return a project of the workspace.
-
-    Raises:
-        ProjectNotFound: there is none of this name.
-    """
-    return find(place, name)
-
-
-def person() -> str:
-    """Return who acts, for the record."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def say(text: str) -> None:
     """Print a line for a person."""
     console.print(text, markup=False)
-
-
-Tell = Callable[..., None]
 
 
 def teller(*, json: bool) -> Tell:

@@ -20,17 +20,11 @@ from treadle.registry.tracking import DIGEST_TAG, Registered, Tracking
 from treadle.settings import Workspace
 from treadle.state import events
 from treadle.state.store import Store
+from treadle.telling import Tell, nobody
 from treadle.training.lineage import Origin
 from treadle.training.train import Trained, train
 
 SIDES = ("low", "high")
-
-Tell = Callable[..., None]
-"""Called as ``tell(kind, model=…, **facts)`` whenever something has been done, so that a console can show it."""
-
-
-def _nobody(_kind: str, **_facts: object) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
     snapshot: str | None = None,
     cut: float | None = None,
     reference: DataFrame | None = None,
-    tell: Tell = _nobody,
+    tell: Tell = nobody,
 ) -> Registered:
     """Make a version and register it in MLflow; a failure is kept there as a FAILED run, and raised.
 

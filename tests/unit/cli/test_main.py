@@ -90,8 +90,8 @@ def test_what_was_not_foreseen_is_told_in_a_line_and_kept_in_a_file(monkeypatch:
 
 
 def test_ctrl_c_ends_a_command_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(**_: object) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("treadle.console.out.workspace", interrupted)
+    monkeypatch.setattr("treadle.api.look.opened", interrupted)
     assert treadle("status") == Done(130, "", "")

@@ -1,8 +1,5 @@
-import getpass
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +7,6 @@ from rich.table import Table
 
 from treadle.console import out
 from treadle.console.out import as_json
-from treadle.errors import SettingsInvalid
-from treadle.settings import Workspace
 from treadle.spec import Split
 from treadle.state.verdicts import Verdict
 
@@ -63,32 +58,6 @@ def test_a_step_of_a_long_command_is_told_to_a_person_alone(capsys: pytest.Captu
     assert "iris: 3 rows from mirror" in capsys.readouterr().out
     tell("training.failed", model="iris", error="It is raised as well.")
     assert capsys.readouterr().out == ""
-
-
-def test_options_of_the_command_line_win_over_the_settings(workspace: Workspace) -> None:
-    assert out.workspace(port=None, workers=None).settings == workspace.settings
-    changed = out.workspace(port=8123, workers=None)
-    assert (changed.settings.port, changed.settings.workers, changed.root) == (8123, 2, workspace.root)
-    with pytest.raises(SettingsInvalid, match="the command line"):
-        out.workspace(port=70000)
-
-
-def test_the_store_is_closed_after_a_command(workspace: Workspace) -> None:
-    with out.opened() as (place, store):
-        assert place.root == workspace.root
-        assert Path(place.home / "state.db").is_file()
-    with out.opened() as (_, again), again.read():
-        assert again is not store
-
-
-def test_whoever_has_no_name_acts_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert out.person() == getpass.getuser()
-
-    def nameless() -> str:
-        raise KeyError
-
-    monkeypatch.setattr(getpass, "getuser", nameless)
-    assert out.person() == f"uid {os.getuid()}"
 
 
 @pytest.mark.parametrize(("passed", "said"), [(True, "passes the gate"), (False, "is refused by the gate")])

@@ -1,0 +1,44 @@
+"""Look and change nothing: status, drift, why, schema."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from treadle.api.opening import Place, opened
+
+if TYPE_CHECKING:
+    from treadle.console.overview import ModelOverview
+    from treadle.monitoring.observe import Observation
+
+
+def status(*, workspace: Place = None) -> "list[ModelOverview]":
+    """Return every model: versions by role, drift, quality, and where the loop stands."""
+    from treadle.console import overview
+
+    with opened(workspace) as (place, store):
+        return overview.read(place, store, now=time.time())
+
+
+def drift(model: str, *, workspace: Place = None) -> "Observation":
+    """Return the drift of each feature and of the predictions over the policy's window, and the quality of what is labelled."""
+    from treadle.bundle.place import BundlePlace
+    from treadle.monitoring.observe import observe
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        return observe(store, BundlePlace(place.bundle_dir), find(place, model), now=time.time())
+
+
+def why(model: str, *, workspace: Place = None) -> list[str]:
+    """Return the last decision about a model in sentences, from its record."""
+    from treadle.console import overview
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        return overview.explain(place, store, find(place, model), now=time.time())
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a model.yaml, which editors complete from."""
+    from treadle.spec import contract_schema
+
+    return contract_schema()

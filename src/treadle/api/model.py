@@ -1,0 +1,76 @@
+"""Make versions and give them roles: train, evaluate, gate, promote, rollback."""
+
+from typing import TYPE_CHECKING
+
+from treadle.api.opening import Place, opened, person
+from treadle.telling import Tell, nobody
+
+if TYPE_CHECKING:
+    from treadle.console.evaluation import Evaluation
+    from treadle.registry.tracking import Registered
+    from treadle.state.deployments import Deployment
+    from treadle.state.verdicts import Verdict
+
+
+def train(
+    model: str,
+    *,
+    seed: int = 42,
+    snapshot: str | None = None,
+    turn: str | None = None,
+    cut: float | None = None,
+    workspace: Place = None,
+    tell: Tell = nobody,
+) -> "Registered":
+    """Train a version, evaluate it, and register it. It gets no role by this.
+
+    Args:
+        model: name of the project.
+        seed: of the split and the estimator.
+        snapshot: digest of a snapshot to train on; without it, the data of the contract.
+        turn: the turn of the loop that asks for it.
+        cut: time of the latest prediction in the snapshot, in epoch seconds.
+        workspace: where; without it, the workspace of the current folder.
+        tell: called with what has been done.
+    """
+    from treadle.projects import find
+    from treadle.registry.versions import train_and_register
+
+    with opened(workspace) as (place, store):
+        return train_and_register(place, store, find(place, model), seed=seed, turn_id=turn, snapshot=snapshot, cut=cut, tell=tell)
+
+
+def evaluate(model: str, version: int | None = None, *, workspace: Place = None) -> "Evaluation":
+    """Return how a version (the newest, if none is named) did on its holdout, beside the trivial baseline and the champion."""
+    from treadle.console import evaluation
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        return evaluation.evaluate(place, store, find(place, model), version)
+
+
+def gate(model: str, version: int | None = None, *, workspace: Place = None) -> "Verdict":
+    """Judge a version by the policy as it is now, and record the verdict."""
+    from treadle.loop import Loop
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        return Loop(place, store).gate(find(place, model), version)
+
+
+def promote(model: str, version: int | None = None, *, workspace: Place = None) -> "tuple[Verdict, Deployment | None]":
+    """Gate a version and, if it passes, give it all traffic. Returns the verdict, and the deployment unless it was refused."""
+    from treadle.loop import Loop
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        return Loop(place, store).promote(find(place, model), version)
+
+
+def rollback(model: str, *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None) -> "Deployment":
+    """Bring back the roles of an older generation (``to``, or the last one with another champion) as a new one."""
+    from treadle.loop import Loop
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        return Loop(place, store).rollback(find(place, model), reason=reason, actor=person(), to=to)

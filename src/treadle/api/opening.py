@@ -1,0 +1,57 @@
+"""What every function of the API starts with: the workspace, its store, a project."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from treadle.errors import SettingsInvalid
+from treadle.settings import Workspace
+
+if TYPE_CHECKING:
+    from treadle.state.store import Store
+
+Place = Workspace | Path | str | None
+"""A workspace, its folder, or None for the one of the current folder."""
+
+
+def found(place: Place = None, **overrides: Any) -> Workspace:
+    """Return a workspace; an override of a setting that is None is no override.
+
+    Raises:
+        WorkspaceNotFound: no folder on the way up holds a ``treadle.toml``.
+        SettingsInvalid: a setting is unknown or has a value that is not allowed.
+    """
+    workspace = place if isinstance(place, Workspace) else Workspace.find(Path(place) if place is not None else None)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not given:
+        return workspace
+    try:
+        settings = type(workspace.settings).model_validate({**workspace.settings.model_dump(), **given})
+    except ValueError as error:
+        raise SettingsInvalid("the command line", [str(error)]) from error
+    return Workspace(workspace.root, settings)
+
+
+@contextmanager
+def opened(place: Place = None) -> Iterator[tuple[Workspace, "Store"]]:
+    """Open a workspace and its store for one piece of work."""
+    from treadle.state.store import open_store
+
+    workspace = found(place)
+    store = open_store(workspace.store_url)
+    try:
+        yield workspace, store
+    finally:
+        store.close()
+
+
+def person() -> str:
+    """Return who acts, for the record."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

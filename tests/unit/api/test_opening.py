@@ -1,0 +1,43 @@
+import getpass
+import os
+from pathlib import Path
+
+import pytest
+
+from treadle.api import opening
+from treadle.errors import SettingsInvalid
+from treadle.settings import Workspace
+
+
+def test_options_of_the_command_line_win_over_the_settings(workspace: Workspace) -> None:
+    assert opening.found(port=None, workers=None).settings == workspace.settings
+    changed = opening.found(port=8123, workers=None)
+    assert (changed.settings.port, changed.settings.workers, changed.root) == (8123, 2, workspace.root)
+    with pytest.raises(SettingsInvalid, match="the command line"):
+        opening.found(port=70000)
+
+
+def test_the_store_is_closed_after_a_command(workspace: Workspace) -> None:
+    with opening.opened() as (place, store):
+        assert place.root == workspace.root
+        assert Path(place.home / "state.db").is_file()
+    with opening.opened() as (_, again), again.read():
+        assert again is not store
+
+
+def test_whoever_has_no_name_acts_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opening.person() == getpass.getuser()
+
+    def nameless() -> str:
+        raise KeyError
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert opening.person() == f"uid {os.getuid()}"
+
+
+def test_a_workspace_can_be_named_by_its_folder(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "treadle.toml").touch()
+    assert opening.found(workspace) is workspace
+    assert opening.found(tmp_path / "other").root == opening.found(str(tmp_path / "other")).root == tmp_path / "other"
+    assert opening.found().root == workspace.root
