@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from treadle.data.tables import Dialect, Row, columns_of, dialect_of, rows_of
+from treadle.data.files import Dialect, Row, columns_of, dialect_of, rows_of
 from treadle.errors import TableUnreadable
 
 TOWNS = 'name;größe;note\nKöln;1,5;"a;b"\nMünchen;12.345,25;\n'
