@@ -13,10 +13,11 @@ import httpx
 import pandas as pd
 from pandas import DataFrame, Series
 
-from treadle.errors import DataDigestMismatch, DataUnavailable, DataUnreadable, SettingsInvalid
+from treadle.data import tables
+from treadle.errors import DatabaseRefused, DataDigestMismatch, DataUnavailable, DataUnreadable, SettingsInvalid, TableNotFound
 from treadle.projects import Project
 from treadle.settings import Workspace
-from treadle.spec import BundledSource, DownloadSource, MirrorSource, SimulatedSource, Source
+from treadle.spec import BundledSource, DownloadSource, FileSource, MirrorSource, SimulatedSource, Source, TableSource
 
 WHOLE_DOWNLOAD = 6
 """A whole download may take this many times as long as one answer of the network."""
@@ -32,7 +33,7 @@ class Fetched:
     digest: str
 
 
-class _Miss(Exception):
+class Miss(Exception):
     """This source has no data here; the next one is tried."""
 
 
@@ -50,7 +51,7 @@ def fetch(project: Project, workspace: Workspace, *, seed: int, timeout: float =
     for source in project.contract.data:
         try:
             frame = _rows(source, project, workspace, seed=seed, timeout=timeout)
-        except _Miss as miss:
+        except Miss as miss:
             misses.append(f"{_named(source)}: {miss}")
             continue
         return Fetched(frame, _named(source), isinstance(source, SimulatedSource), rows_digest(frame))
@@ -75,6 +76,10 @@ def _rows(source: Source, project: Project, workspace: Workspace, *, seed: int, 
             return _loaded(project, None, source)
         case MirrorSource():
             return _checked(_loaded(project, _mirrored(source, workspace), source), source)
+        case FileSource():
+            return _checked(_loaded(project, _own(source, workspace), source), source)
+        case TableSource():
+            return _checked(_loaded(project, _table(source, workspace), source), source)
         case DownloadSource():
             return _downloaded(source, project, workspace, timeout)
         case SimulatedSource():
@@ -88,21 +93,25 @@ def _named(source: Source) -> str:
             return f"library {source.library}"
         case MirrorSource():
             return f"mirror file {source.file}"
+        case FileSource():
+            return f"file {source.path}"
+        case TableSource():
+            return f"{f'table {source.table}' if source.table else 'query'} of {source.url or f'${source.variable}'}"
         case DownloadSource():
             return f"download {source.url}"
         case SimulatedSource():
             return f"simulation of {source.rows} rows"
 
 
-def _loaded(project: Project, path: Path | None, source: Source) -> DataFrame:
-    load: Callable[[Path | None], DataFrame] = project.hook("load")
+def _loaded(project: Project, raw: Path | DataFrame | None, source: Source) -> DataFrame:
+    load: Callable[[Path | DataFrame | None], DataFrame] = project.hook("load")
     try:
-        return load(path)
+        return load(raw)
     except Exception as error:
         raise DataUnreadable(_named(source), f"{type(error).__name__}: {error}") from error
 
 
-def _checked(frame: DataFrame, source: MirrorSource | DownloadSource) -> DataFrame:
+def _checked(frame: DataFrame, source: MirrorSource | FileSource | TableSource | DownloadSource) -> DataFrame:
     if source.rows_digest and (found := rows_digest(frame)) != source.rows_digest:
         raise DataDigestMismatch(_named(source), source.rows_digest, found)
     return frame
@@ -112,30 +121,50 @@ def _mirrored(source: MirrorSource, workspace: Workspace) -> Path:
     mirror = workspace.data_mirror
     if mirror is None:
         message = "TREADLE_DATA_MIRROR names no folder"
-        raise _Miss(message)
+        raise Miss(message)
     if not mirror.is_dir():
         # Passed over in silence it would turn real data into simulated ones.
         raise SettingsInvalid("TREADLE_DATA_MIRROR or treadle.toml", [f"data_mirror = {str(mirror)!r}: there is no such folder"])
     path = mirror / source.file
     if not path.is_file():
         message = f"there is no {path}"
-        raise _Miss(message)
+        raise Miss(message)
     return path
+
+
+def _own(source: FileSource, workspace: Workspace) -> Path:
+    path = workspace.root / Path(source.path).expanduser()
+    if not path.is_file():
+        message = f"there is no {path}"
+        raise Miss(message)
+    return path
+
+
+def _table(source: TableSource, workspace: Workspace) -> DataFrame:
+    try:
+        return tables.read(source, workspace.root)
+    except (DatabaseRefused, TableNotFound) as error:
+        raise Miss(error.reason) from error
+
+
+def download_place(url: str, workspace: Workspace) -> Path:
+    """Return where the file behind a URL is kept for the next time."""
+    name = url.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    return workspace.home / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
 
 
 def _downloaded(source: DownloadSource, project: Project, workspace: Workspace, timeout: float) -> DataFrame:
     """Return the rows behind a URL; a file is kept for the next time only once its rows have been checked."""
-    name = f"{hashlib.sha256(source.url.encode()).hexdigest()[:16]}-{source.url.rsplit('/', 1)[-1]}"
-    kept = workspace.home / "downloads" / name
+    kept = download_place(source.url, workspace)
     if kept.is_file():
         return _checked(_loaded(project, kept, source), source)
     if workspace.settings.offline:
         message = "TREADLE_OFFLINE is set"
-        raise _Miss(message)
+        raise Miss(message)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    fresh = kept.with_name(f"fresh-{time.time_ns()}-{name}")
+    fresh = kept.with_name(f"fresh-{time.time_ns()}-{kept.name}")
     try:
-        _download(source.url, fresh, timeout)
+        download(source.url, fresh, timeout)
         frame = _checked(_loaded(project, fresh, source), source)
         fresh.replace(kept)
     finally:
@@ -143,7 +172,12 @@ def _downloaded(source: DownloadSource, project: Project, workspace: Workspace, 
     return frame
 
 
-def _download(url: str, path: Path, timeout: float) -> None:
+def download(url: str, path: Path, timeout: float) -> None:
+    """Write what lies behind a URL into a file; ``timeout`` is how many seconds the network may stay silent.
+
+    Raises:
+        Miss: it cannot be had, or not in time.
+    """
     deadline = time.monotonic() + WHOLE_DOWNLOAD * timeout
     try:
         with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as response, path.open("wb") as file:
@@ -152,10 +186,10 @@ def _download(url: str, path: Path, timeout: float) -> None:
                 file.write(chunk)
                 if time.monotonic() > deadline:
                     message = f"it was not complete after {WHOLE_DOWNLOAD * timeout:g} s"
-                    raise _Miss(message)
+                    raise Miss(message)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _Miss(message) from error
+        raise Miss(message) from error
 
 
 def _canonical(column: "Series[Any]") -> list[str | bool | float | None]:

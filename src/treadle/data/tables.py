@@ -1,242 +1,107 @@
-"""The rows of a file in any usual form: CSV of any dialect and encoding, Parquet, JSON, JSON lines.
+"""Rows out of a database: what a source of kind ``table`` names."""
 
-Cells stay as the file has them (the texts of a CSV are texts), and each row knows where it stands, so that a refused one can be named.
-"""
-
-import codecs
-import csv
-import io
-import json
-import math
-import re
-from collections import Counter
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from treadle.errors import TableUnreadable
+import pandas as pd
+from pandas import DataFrame
+from sqlalchemy import URL, Connection, MetaData, Table, create_engine, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
-DELIMITERS = (",", ";", "\t", "|")
+from treadle.errors import DatabaseRefused, TableNotFound
+from treadle.spec import TableSource
 
-SAMPLE_ROWS = 200
-"""How many rows decide about the dialect of a CSV."""
-
-SAMPLE_BYTES = 1 << 16
-"""How many bytes tell UTF-16 without a mark from other encodings."""
-
-CHUNK = 1 << 20
-BATCH_ROWS = 1000
-CELL_LENGTH = 10_000_000
-"""Longest cell that is read; the csv module alone would stop at 131,072 characters."""
-
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_DECIMAL = re.compile(r"\s*[-+]?[\d.\s\u00a0']*\d?([.,])\d+\s*")
+IN_MEMORY = ":memory:"
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV is written: ``encoding`` is the name of a Python codec, ``decimal`` is "." or ","."""
+def read(source: TableSource, root: Path) -> DataFrame:
+    """Return the rows of a table, in the order of its primary key if it has one, or of a query.
 
-    encoding: str
-    delimiter: str
-    decimal: str
-
-
-class Row(NamedTuple):
-    """One row: ``at`` says where it begins, such as "line 7"; a missing cell is None; ``trouble`` says why it cannot be read, if so."""
-
-    at: str
-    cells: dict[str, Any]
-    trouble: str = ""
-
-
-def kind_of(path: Path) -> str:
-    """Return what a file holds by its name, or by its first bytes: parquet, json, jsonl or csv."""
-    named = {".parquet": "parquet", ".pq": "parquet", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(path.suffix.lower())
-    if named is not None:
-        return named
-    with _opened(path) as file:
-        return "parquet" if file.read(4) == b"PAR1" else "csv"
-
-
-def rows_of(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file, in its order.
+    Args:
+        source: which database, and which rows.
+        root: the folder that a file of SQLite is relative to.
 
     Raises:
-        TableUnreadable: the file is not there, is empty, or is not what its name says.
+        DatabaseRefused: the database cannot be reached or read; the error never shows a password.
+        TableNotFound: it has no such table.
     """
-    readers = {"parquet": _of_parquet, "json": _of_json, "jsonl": _of_lines, "csv": _of_csv}
-    return readers[kind_of(path)](path)
+    url = address(source, root)
+    with _connected(url) as conn:
+        if source.query:
+            return pd.read_sql(text(source.query), conn)
+        schema, _, name = source.table.rpartition(".")
+        try:
+            table = Table(name, MetaData(), schema=schema or None, autoload_with=conn)
+        except NoSuchTableError as error:
+            raise TableNotFound(source.table, shown(url), _names(conn)) from error
+        return pd.read_sql(select(table).order_by(*table.primary_key.columns), conn)
 
 
-def columns_of(path: Path) -> list[str]:
-    """Return the names of the columns; of JSON, whose rows may differ, those of the first row. Raises as ``rows_of`` does."""
-    kind = kind_of(path)
-    if kind == "csv":
-        dialect = dialect_of(path)
-        with path.open(encoding=dialect.encoding, newline="") as file:
-            return _header(path, csv.reader(file, delimiter=dialect.delimiter))
-    if kind == "parquet":
-        return list(_parquet(path).schema_arrow.names)
-    return next((list(row.cells) for row in rows_of(path)), [])
-
-
-def dialect_of(path: Path) -> Dialect:
-    """Return how a CSV is written.
+def names(url: URL) -> list[str]:
+    """Return the tables and views of a database.
 
     Raises:
-        TableUnreadable: the file is not there, or is empty.
+        DatabaseRefused: it cannot be reached.
     """
-    encoding = _encoding(path)
-    with path.open(encoding=encoding, newline="") as file:
-        start = "".join(islice(file, SAMPLE_ROWS))
-    samples = {delimiter: _sample(start, delimiter) for delimiter in DELIMITERS}
-    delimiter = max(DELIMITERS, key=lambda one: _evenness(samples[one]))
-    return Dialect(encoding, delimiter, "." if delimiter == "," else _decimal(samples[delimiter][1:]))
+    with _connected(url) as conn:
+        return _names(conn)
 
 
-def _opened(path: Path) -> Any:
+def address(source: TableSource, root: Path) -> URL:
+    """Return the URL of a source's database.
+
+    Raises:
+        DatabaseRefused: its variable is not set, or what it holds is no URL.
+    """
+    given = source.url or os.environ.get(source.variable, "")
+    if not given:
+        raise DatabaseRefused(f"the database of ${source.variable}", f"the environment variable {source.variable} is not set")
+    return parsed(given, root)
+
+
+def parsed(given: str, root: Path) -> URL:
+    """Return a URL with a driver that is there, and with a file of SQLite named from ``root``.
+
+    Raises:
+        DatabaseRefused: it is no URL.
+    """
     try:
-        return path.open("rb")
-    except OSError as error:
-        raise TableUnreadable(path, (error.strerror or str(error)).lower()) from error
+        url = make_url(given)
+    except ArgumentError as error:
+        raise DatabaseRefused("the database", "what is given is no URL such as postgresql://host/database") from error
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite" and url.database and url.database != IN_MEMORY:
+        return url.set(database=str((root / url.database).resolve()))
+    return url
 
 
-def _encoding(path: Path) -> str:
-    """Return the codec of a file: by its mark, else UTF-8 if all of it is that, else what Western offices write."""
-    with _opened(path) as file:
-        start = file.read(SAMPLE_BYTES)
-        if not start.strip():
-            raise TableUnreadable(path, "it is empty")
-        marked = next((codec for mark, codec in _MARKS if start.startswith(mark)), None)
-        if marked is not None:
-            return marked
-        if b"\0" in start:
-            # Every other byte of a Western text in UTF-16 is zero; which one tells the order.
-            return "utf-16-be" if start[::2].count(0) > start[1::2].count(0) else "utf-16-le"
-        file.seek(0)
-        chunks = list(iter(lambda: file.read(CHUNK), b""))
-    return next(codec for codec in ("utf-8", "cp1252", "latin-1") if _decodes(chunks, codec))
+def shown(url: URL) -> str:
+    """Return a URL as a person may see it: without its password and without our driver."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
-def _decodes(chunks: list[bytes], codec: str) -> bool:
-    decoder = codecs.getincrementaldecoder(codec)()
+@contextmanager
+def _connected(url: URL) -> Iterator[Connection]:
+    """Open a connection for reading; whatever SQLAlchemy raises becomes a DatabaseRefused."""
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
+        raise DatabaseRefused(shown(url), "there is no such file")  # SQLite would make an empty one
     try:
-        for chunk in chunks:
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _sample(text: str, delimiter: str) -> list[list[str]]:
-    csv.field_size_limit(CELL_LENGTH)
+        engine = create_engine(url)
+    except (NoSuchModuleError, ImportError) as error:
+        raise DatabaseRefused(shown(url), f"its driver is not installed ({error})") from error
     try:
-        return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
-    except csv.Error:
-        return []
+        with engine.connect() as conn:
+            yield conn
+    except (SQLAlchemyError, pd.errors.DatabaseError) as error:
+        cause = error.__cause__ if isinstance(error, pd.errors.DatabaseError) else error
+        raise DatabaseRefused(shown(url), str(getattr(cause, "orig", None) or error).splitlines()[0]) from error
+    finally:
+        engine.dispose()
 
 
-def _evenness(rows: list[list[str]]) -> tuple[float, int]:
-    """Return how well a delimiter fits: the share of rows as wide as the header, where that has columns at all, and the width."""
-    width = len(rows[0]) if rows else 0
-    if width < 2:
-        return 0.0, width
-    return sum(len(row) == width for row in rows) / len(rows), width
-
-
-def _decimal(rows: list[list[str]]) -> str:
-    marks = Counter(found[1] for row in rows for cell in row if (found := _DECIMAL.fullmatch(cell)))
-    return "," if marks[","] > marks["."] else "."
-
-
-def _header(path: Path, reader: Any) -> list[str]:
-    names = [name.strip() for name in next(reader, [])]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TableUnreadable(path, f"two columns are called {', '.join(map(repr, twice))}")
-    return names
-
-
-def _of_csv(path: Path) -> Iterator[Row]:
-    dialect = dialect_of(path)
-    with path.open(encoding=dialect.encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=dialect.delimiter)
-        names = _header(path, reader)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                raise TableUnreadable(path, f"line {line} is no CSV, {error}") from error
-            if cells is None:
-                return
-            if cells:
-                trouble = "" if len(cells) == len(names) else f"the header has {len(names)} cells, this line has {len(cells)}"
-                yield Row(f"line {line}", {name: cell.strip() or None for name, cell in zip(names, cells, strict=False)}, trouble)
-
-
-def _parquet(path: Path) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 -- not every file is a Parquet
-    import pyarrow.parquet as pq  # noqa: PLC0415 -- as above
-
-    _opened(path).close()
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableUnreadable(path, f"it is no Parquet file, {error}") from error
-
-
-def _of_parquet(path: Path) -> Iterator[Row]:
-    number = 0
-    with _parquet(path) as file:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
-            for cells in batch.to_pylist():
-                number += 1
-                yield Row(f"row {number}", {name: _known(value) for name, value in cells.items()})
-
-
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _of_json(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
-        text = file.read()
-    try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        if str(error).startswith("Extra data"):  # a file of JSON lines under the name of JSON
-            yield from _of_lines(path)
-            return
-        raise TableUnreadable(path, f"it is not JSON, {error}") from error
-    if isinstance(content, dict):
-        content = content.get("rows", [content])
-    if not isinstance(content, list):
-        raise TableUnreadable(path, "it holds neither a row nor a list of rows")
-    yield from (_checked(f"row {number}", row) for number, row in enumerate(content, 1))
-
-
-def _of_lines(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line, parse_constant=_refuse_constant)
-            except (ValueError, RecursionError) as error:
-                yield Row(f"line {number}", {}, f"it is not JSON, {error}")
-            else:
-                yield _checked(f"line {number}", row)
-
-
-def _checked(at: str, row: object) -> Row:
-    return Row(at, row) if isinstance(row, dict) else Row(at, {}, "it is no object with a value per column")
-
-
-def _refuse_constant(name: str) -> None:
-    message = f"JSON has no {name}"
-    raise ValueError(message)
+def _names(conn: Connection) -> list[str]:
+    looked = inspect(conn)
+    return [*looked.get_table_names(), *looked.get_view_names()]

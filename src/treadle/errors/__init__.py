@@ -27,6 +27,7 @@ from treadle.errors.console import (
 )
 from treadle.errors.contract import ContractInvalid, ProjectCodeInvalid, ProjectNotFound
 from treadle.errors.data import (
+    DatabaseRefused,
     DataDigestMismatch,
     DataInvalid,
     DataUnavailable,
@@ -37,13 +38,17 @@ from treadle.errors.data import (
     SnapshotCorrupt,
     SnapshotNotFound,
     SplitImpossible,
+    TableNotFound,
     TableUnreadable,
     TargetInvalid,
 )
 from treadle.errors.identity import KeyNameInvalid, KeyNotFound, KeysInvalid, KeyTaken, KeyUnknown, NobodyNamed, NotAsked, RoleMissing
 from treadle.errors.registry import (
+    AlreadyChampion,
+    ConsentMissing,
     ModelsDiffer,
     NoCanary,
+    NothingToConsent,
     NotPermitted,
     RoleEmpty,
     RowsOverlap,
@@ -67,6 +72,7 @@ from treadle.errors.state import (
     ChainBroken,
     GenerationConflict,
     HeadsInvalid,
+    HeadsMissing,
     LeaseLost,
     NotDeployed,
     NothingToRollBack,
@@ -79,6 +85,7 @@ from treadle.errors.training import ClassUnseen, MetricUnknown, NotExportable
 from treadle.errors.workspace import SettingsInvalid, WorkspaceNotFound
 
 __all__ = [
+    "AlreadyChampion",
     "BodyMalformed",
     "BodyTooLarge",
     "BundleCorrupt",
@@ -86,18 +93,21 @@ __all__ = [
     "BundleNotFound",
     "ChainBroken",
     "ClassUnseen",
+    "ConsentMissing",
     "ContractInvalid",
     "ControllerBusy",
     "DataDigestMismatch",
     "DataInvalid",
     "DataUnavailable",
     "DataUnreadable",
+    "DatabaseRefused",
     "DemoStuck",
     "DiskRefused",
     "FieldProblem",
     "GenerationConflict",
     "GraphInvalid",
     "HeadsInvalid",
+    "HeadsMissing",
     "InferenceFailed",
     "KeyNameInvalid",
     "KeyNotFound",
@@ -121,6 +131,7 @@ __all__ = [
     "NotDeployed",
     "NotExportable",
     "NotPermitted",
+    "NothingToConsent",
     "NothingToRollBack",
     "PortTaken",
     "PredictionFailed",
@@ -141,6 +152,7 @@ __all__ = [
     "SnapshotNotFound",
     "SplitImpossible",
     "StoreUnavailable",
+    "TableNotFound",
     "TableUnreadable",
     "TargetInvalid",
     "TrackingUnavailable",

@@ -34,6 +34,27 @@ class DataUnreadable(TreadleError):
         super().__init__(f"The data from the {source} cannot be read: {reason}", fix="Look at the file, and at load() in model.py.")
 
 
+class DatabaseRefused(TreadleError):
+    """A database cannot be reached or read; ``database`` is shown without its password."""
+
+    def __init__(self, database: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{database} cannot be read: {reason}.",
+            fix="Look whether it runs and who may read it; `pip install` brings the driver it needs.",
+        )
+
+
+class TableNotFound(TreadleError):
+    """A database has no table of this name."""
+
+    def __init__(self, table: str, database: str, known: Sequence[str]) -> None:
+        self.reason = f"it has no table {table!r}; {choose_from(known)}"
+        super().__init__(
+            f"{database} has no table {table!r}: {choose_from(known)}.", fix="Name one of these with --table or in model.yaml."
+        )
+
+
 class DataInvalid(TreadleError):
     """Rows break the contract; nothing is trained on them."""
 

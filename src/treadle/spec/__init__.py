@@ -27,9 +27,11 @@ from treadle.spec.contract import (
     BundledSource,
     Contract,
     DownloadSource,
+    FileSource,
     MirrorSource,
     SimulatedSource,
     Source,
+    TableSource,
     contract_schema,
 )
 from treadle.spec.interface import (
@@ -88,6 +90,7 @@ __all__ = [
     "Duration",
     "EntityCheck",
     "Feature",
+    "FileSource",
     "FreshnessCheck",
     "GatePolicy",
     "Interface",
@@ -110,6 +113,7 @@ __all__ = [
     "SloPolicy",
     "Source",
     "Split",
+    "TableSource",
     "Target",
     "Task",
     "canonical_json",

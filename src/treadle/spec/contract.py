@@ -1,5 +1,6 @@
 """The whole contract: where the data come from, the interface, the policy, and how the last two go together."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -33,6 +34,37 @@ class MirrorSource(Frozen):
     rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
 
 
+class FileSource(Frozen):
+    """A file of your own; ``load`` in model.py gets its path."""
+
+    kind: Literal["file"]
+    path: str = Field(min_length=1, description="The file, absolute or relative to the workspace.")
+    rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
+
+
+class TableSource(Frozen):
+    """A table of a database, or what a query gives; ``load`` in model.py gets it as a DataFrame."""
+
+    kind: Literal["table"]
+    url: str = Field("", description="SQLAlchemy URL of the database, without a password; a file of SQLite is relative to the workspace.")
+    variable: str = Field(
+        "", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", description="Environment variable that holds the URL, where it has a password."
+    )
+    table: str = Field("", description="Name of the table, with its schema before a dot if it has one.")
+    query: str = Field("", description="A SELECT instead of a whole table; give it an ORDER BY, so that equal data are equal rows.")
+    rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if bool(self.url) == bool(self.variable):
+            raise ValueError("name the database by url or by variable, one of the two")
+        if bool(self.table) == bool(self.query):
+            raise ValueError("name the rows by table or by query, one of the two")
+        if re.search(r"://[^/@]*:[^/@]+@", self.url):
+            raise ValueError("a password must not stand here: put the URL into an environment variable and name that under variable")
+        return self
+
+
 class DownloadSource(Frozen):
     """A file on the network."""
 
@@ -48,7 +80,7 @@ class SimulatedSource(Frozen):
     rows: int = Field(5000, ge=50, description="How many rows to make up.")
 
 
-Source = Annotated[BundledSource | MirrorSource | DownloadSource | SimulatedSource, Field(discriminator="kind")]
+Source = Annotated[BundledSource | MirrorSource | FileSource | TableSource | DownloadSource | SimulatedSource, Field(discriminator="kind")]
 
 
 class Contract(Frozen):
