@@ -79,6 +79,7 @@ With `--json` standard output holds JSON and nothing else:
 | `rollback` | the deployment | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
 | `predict` | a list of answers | `prediction`, `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
 | `label` | how many labels were taken | `accepted` |
+| `labels import` | what became of the lines | `model`, `read`, `new`, `known`, `joined`, `waiting`, `refused`, `kept` |
 | `simulate` | what was sent | `rows`, `requests`, `failed`, `labels` |
 | `status` | a list of models | `model`, \
 `generation`, `slots`, `drift_score`, `drifted`, `drift`, `quality_metric`, `quality_value`, `quality`, `loop`, `logged` |

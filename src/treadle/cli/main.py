@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import live, look, model
+from treadle.cli import labels, live, look, model
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -20,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
     # Plain help: drawing boxes would cost more than all the rest of the start.
     rich_markup_mode=None,
-    add_completion=False,
 )
 
 
@@ -39,6 +38,7 @@ def _treadle(
 
 model.register(app)
 live.register(app)
+labels.register(app)
 look.register(app)
 
 

@@ -100,6 +100,9 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "profile.uncounted": lambda facts: Line(
         f"{facts['rows']} logged rows of version {facts['version']} are missing in the live profile: {_one_line(facts['reason'])}", "bad"
     ),
+    "labels.imported": lambda facts: Line(
+        f"{facts['new']} new labels from {facts['file']}: {facts['joined']} joined, {facts['waiting']} wait for their prediction"
+    ),
     "log.damaged": lambda facts: Line(
         f"the log segment {facts['segment']} is damaged: bytes {facts['from']} to {facts['to']} cannot be read", "bad"
     ),

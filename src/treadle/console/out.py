@@ -3,6 +3,7 @@
 import dataclasses
 import json as jsonlib
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def as_json(value: object) -> Any:
         return as_json(value.tolist())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [as_json(inner) for inner in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return str(value) if isinstance(value, PurePath) else None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def verdict_text(verdict: Verdict) -> str:

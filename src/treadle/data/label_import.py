@@ -1,0 +1,186 @@
+"""Labels from a file into the log: the whole file is checked first, then inserted in bites, so that a second time adds nothing."""
+
+import csv
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from sqlalchemy import Connection, func, select
+
+from treadle.bundle.place import BundlePlace
+from treadle.data.files import Row, columns_of, dialect_of, kind_of, rows_of
+from treadle.data.labels import Labels, Problem, find_columns
+from treadle.errors import LabelColumnsInvalid, LabelsRefused
+from treadle.projects import Project
+from treadle.settings import Workspace
+from treadle.spec import Interface
+from treadle.state import deployments, events, joins, log
+from treadle.state.schema import labels as label_table
+from treadle.state.store import Store
+
+BITE = 1000
+"""Labels of one transaction: the shipper waits no longer than that."""
+
+SHOWN = 10
+"""How many problems an error names; the file that is kept has all of them."""
+
+CELL = 1000
+"""Longest text of a bad line's cell that is kept."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file of labels.
+
+    ``read`` lines, of which ``new`` labels were not in the log yet and ``known`` were; of the new ones ``joined`` have found their
+    prediction and ``waiting`` have not. ``refused`` lines are bad; ``kept`` is the file that has them, with the reason.
+    """
+
+    model: str
+    read: int
+    new: int
+    known: int
+    joined: int
+    waiting: int
+    refused: int
+    kept: Path | None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One file, and how its lines are read."""
+
+    path: Path
+    columns: Sequence[str]
+    labels: Labels
+
+    def read(self) -> Iterator[tuple[Row, dict[str, Any] | None, list[Problem]]]:
+        """Yield every line with its label, or with what is wrong with it."""
+        for row in rows_of(self.path):
+            yield row, *self.labels.read(row)
+
+
+def import_labels(  # noqa: PLR0913 - what one import can be told
+    workspace: Workspace,
+    store: Store,
+    project: Project,
+    path: Path,
+    *,
+    columns: Mapping[str, str],
+    skip_bad: bool,
+    now: float,
+    actor: str,
+) -> Imported:
+    """Put the labels of a file into the log and join those whose prediction is there.
+
+    ``columns`` names the file's column for a part of a label, where its name does not say it.
+
+    Raises:
+        TableUnreadable: the file is not there or is no table.
+        LabelColumnsInvalid: no column holds the value, or none names the predictions.
+        LabelsRefused: a line is bad and ``skip_bad`` is false; nothing was imported, and the bad lines are kept in a file.
+        BundleNotFound, BundleCorrupt: the champion's bundle, which knows the classes, is gone or damaged.
+    """
+    source = _source(workspace, store, project, path, columns, now)
+    read, refused, kept, problems = _check(workspace, project.name, source, now)
+    if refused and not skip_bad:
+        raise LabelsRefused(path, refused, kept, problems)
+    new = _insert(store, source)
+    with store.write() as conn:
+        joins.resolve_labels(conn, now=now, expire={})
+        waiting = _waiting(conn, project.name, now)
+        facts = {"read": read, "new": new, "joined": new - waiting, "waiting": waiting, "refused": refused}
+        events.append(conn, "labels.imported", at=now, model=project.name, actor=actor, data={"file": path.name, **facts})
+    return Imported(model=project.name, known=read - refused - new, kept=kept if refused else None, **facts)
+
+
+def _source(workspace: Workspace, store: Store, project: Project, path: Path, columns: Mapping[str, str], now: float) -> _Source:
+    interface, there = _interface(workspace, store, project), columns_of(path)
+    try:
+        found = find_columns(interface, there, columns)
+    except ValueError as error:
+        raise LabelColumnsInvalid(path, str(error), there) from error
+    decimal = dialect_of(path).decimal if kind_of(path) == "csv" else "."
+    return _Source(path, there, Labels(project.name, interface, found, now=now, decimal=decimal))
+
+
+def _interface(workspace: Workspace, store: Store, project: Project) -> Interface:
+    """Return what the champion answers by; without a champion, what the contract says."""
+    with store.read() as conn:
+        deployment = deployments.current(conn, project.name)
+    if deployment is None or deployment.champion is None:
+        return project.contract.interface
+    return BundlePlace(workspace.bundle_dir).get(deployment.champion.digest).interface
+
+
+def _check(workspace: Workspace, model: str, source: _Source, now: float) -> tuple[int, int, Path, list[str]]:
+    """Return how many lines there are and how many are bad, where these are kept, and the first problems as text."""
+    day = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    kept = workspace.home / "reports" / "labels" / model / f"{source.path.stem}-{day}.csv"
+    read, refused = 0, 0
+    problems: list[str] = []
+    with closing(_BadLines(kept, source.columns)) as bad:
+        for row, label, wrong in source.read():
+            read += 1
+            if label is None:
+                refused += 1
+                told = [_told(one) for one in wrong]
+                problems += [f"{row.at}: {one}" for one in told if len(problems) < SHOWN]
+                bad.write(row, told)
+    return read, refused, kept, problems
+
+
+def _told(problem: Problem) -> str:
+    if not problem.column:
+        return problem.allowed
+    return f"{problem.column} is {problem.value!r}; allowed: {problem.allowed}"
+
+
+class _BadLines:
+    """The bad lines of a file as a CSV of the same columns, with where they stood and why: to be mended and imported itself."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path = path
+        self._columns = columns
+        self._file: TextIO | None = None
+
+    def write(self, row: Row, problems: Sequence[str]) -> None:
+        """Keep one line. The file is made with the first."""
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w", encoding="utf-8", newline="")
+            csv.writer(self._file).writerow(["where", "problem", *self._columns])
+        cells = ["" if row.cells.get(name) is None else str(row.cells[name])[:CELL] for name in self._columns]
+        csv.writer(self._file).writerow([row.at, "; ".join(problems), *cells])
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _insert(store: Store, source: _Source) -> int:
+    """Insert the good lines; return how many labels were not in the log yet."""
+    new, good = 0, (label for _, label, _ in source.read() if label is not None)
+    while bite := list(islice(good, BITE)):
+        with store.write() as conn:
+            before = _there(conn, bite)
+            log.insert_labels(conn, bite)
+            new += len({label["label_id"] for label in bite}) - before
+    return new
+
+
+def _there(conn: Connection, bite: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many of these labels the log has."""
+    ids = {label["label_id"] for label in bite}
+    return conn.execute(select(func.count()).where(label_table.c.label_id.in_(ids))).scalar_one()
+
+
+def _waiting(conn: Connection, model: str, received_at: float) -> int:
+    """Return how many of the labels that came at one moment have no prediction yet."""
+    came = (label_table.c.model == model, label_table.c.received_at == received_at)
+    return conn.execute(select(func.count()).where(*came, label_table.c.joined_id.is_(None), ~label_table.c.expired)).scalar_one()
