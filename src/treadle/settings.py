@@ -3,6 +3,7 @@
 A workspace is any folder with ``treadle.toml`` and ``projects/``; its state lies under ``home``.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable
@@ -11,12 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from treadle.errors import SettingsInvalid, WorkspaceNotFound, choose_from
 
 MARKER = "treadle.toml"
+
+KEY_VARIABLE = "TREADLE_KEY"
+"""Holds a person's key. It is no setting: it must stand in no file and reach no other process."""
+
+_NO_SETTINGS = {"TREADLE_WORKSPACE", KEY_VARIABLE}
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 class Settings(BaseSettings):
@@ -50,6 +58,36 @@ class Settings(BaseSettings):
     controller_seconds: float = Field(5, gt=0, description="Length in seconds of one round of the controller.")
     retraining: bool = Field(default=True, description="Whether an alarm opens a turn of the loop; false: watch and tell, change nothing.")
     segment_mb: float = Field(16, gt=0, description="Size in MB at which a worker starts a new spool segment.")
+    cap_gb: float = Field(
+        0, ge=0, description="Size in GB of the home folder that `treadle gc` keeps below, if what is needed allows; 0: none."
+    )
+    trusted_proxies: str = Field(
+        "", description="Networks (CIDR, with commas between them) of the proxies that may say who calls; empty: none may."
+    )
+    identity_header: str = Field(
+        "X-Forwarded-User", pattern=r"^[A-Za-z0-9-]+$", description="Header in which a trusted proxy names the caller."
+    )
+    proxy_role: Literal["viewer", "approver", "admin"] = Field("approver", description="Role of a caller whom a trusted proxy names.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        networks_of(value)
+        return value
+
+    @cached_property
+    def proxies(self) -> Networks:
+        """The networks of ``trusted_proxies``."""
+        return networks_of(self.trusted_proxies)
+
+
+def networks_of(text: str) -> Networks:
+    """Return the networks that stand in ``text`` with commas between them; an address alone is a network of one.
+
+    Raises:
+        ValueError: one of them is no network.
+    """
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 class Workspace:
@@ -144,9 +182,9 @@ def load_settings(path: Path) -> Settings:
 
 
 def _named_in_environment() -> list[str]:
-    """Return the keys that TREADLE_* variables name; TREADLE_TEST_* belong to the tests."""
+    """Return the keys that TREADLE_* variables name; TREADLE_TEST_* belong to the tests, and two are no settings."""
     names = [name for name in os.environ if name.startswith("TREADLE_") and not name.startswith("TREADLE_TEST_")]
-    return [name.removeprefix("TREADLE_").lower() for name in names if name != "TREADLE_WORKSPACE"]
+    return [name.removeprefix("TREADLE_").lower() for name in names if name not in _NO_SETTINGS]
 
 
 def _refuse_unknown(source: str, keys: Iterable[str]) -> None:

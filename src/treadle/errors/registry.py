@@ -53,6 +53,32 @@ class NotPermitted(TreadleError):
         )
 
 
+class ConsentMissing(TreadleError):
+    """The gate lets a version take a role, but people must agree, or one of them has refused."""
+
+    def __init__(self, model: str, version: int, said: str, following: str) -> None:
+        super().__init__(f"{model} version {version} may not have a role yet: {said}", fix=f"Next: {following}.")
+
+
+class AlreadyChampion(TreadleError):
+    """A version was to be promoted that has all the traffic it can have."""
+
+    def __init__(self, model: str, version: int) -> None:
+        super().__init__(
+            f"{model} version {version} is the champion already.",
+            fix=f"`treadle train {model}` makes a newer one; `treadle status` shows which version has which role.",
+        )
+
+
+class NothingToConsent(TreadleError):
+    """Somebody agrees to a version, or refuses it, that the gate has not let pass as things are now."""
+
+    def __init__(self, model: str, version: int | None, reason: str) -> None:
+        named = f"{model} version {version}" if version is not None else model
+        again = f"`treadle gate {model}{f' --version {version}' if version is not None else ''}`"
+        super().__init__(f"There is nothing to say about {named}: {reason}", fix=f"{again} judges it; then say yes or no to that.")
+
+
 class NoCanary(TreadleError):
     """A canary was to be promoted or taken out, but there is none, or it is another version by now."""
 

@@ -34,6 +34,17 @@ class HeadsInvalid(TreadleError):
         super().__init__(f"Line {line} of {path} cannot be trusted: {reason}", fix="docs/architecture/state.md says what each break means.")
 
 
+class HeadsMissing(TreadleError):
+    """There are events, but what proves them from outside the database is gone, or was never there."""
+
+    def __init__(self, folder: Path, count: int, gone: Iterable[str]) -> None:
+        super().__init__(
+            f"The {count} events follow from each other, but {folder} holds no {' and no '.join(gone)}: "
+            "that they were not all written anew cannot be shown.",
+            fix="Put the folder back from a copy. If nothing has ever been signed here, the next command that changes something signs.",
+        )
+
+
 class NotDeployed(TreadleError):
     """The model has no deployment yet."""
 

@@ -6,7 +6,7 @@ from treadle.state.verdicts import Verdict
 
 
 def objection(verdict: Verdict | None, version: tuple[str, int, str], policy: Policy, present: Deployment | None) -> str | None:
-    """Return the sentence why ``verdict`` does not permit a role; None if it does.
+    """Return the sentence why ``verdict`` does not permit a role, whatever people say; None if it does.
 
     Args:
         verdict: what the record holds, None if nothing.
@@ -20,12 +20,21 @@ def objection(verdict: Verdict | None, version: tuple[str, int, str], policy: Po
     champion = present.champion.digest if present and present.champion else None
     objections = (
         (judged != version, f"the verdict is about {_named(judged)}, not about {_named(version)}."),
+        (champion == version[2], "it is the champion already."),
         (verdict.kind != "gate", f"the verdict is the {verdict.kind}'s, not the gate's."),
         (not verdict.passed, f"the gate refused it. {' '.join(verdict.reasons)}"),
         (verdict.policy_digest != policy.digest, "the policy has changed since the verdict."),
         (verdict.evidence.get("champion") != champion, "the champion has changed since the verdict."),
     )
     return next((sentence for holds, sentence in objections if holds), None)
+
+
+def outdated(verdict: Verdict, newest: Verdict | None) -> str | None:
+    """Return the sentence why ``verdict`` is not the gate's last word on its version; None if it is."""
+    if newest is None or newest.id == verdict.id:
+        return None
+    said = "has refused it" if not newest.passed else "has judged it anew"
+    return f"the gate {said} since. {' '.join(newest.reasons)}"
 
 
 def _named(version: tuple[str, int, str]) -> str:

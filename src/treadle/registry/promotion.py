@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from treadle.bundle.manifest import MANIFEST_FILE
 from treadle.bundle.place import BundlePlace
 from treadle.engine.session import Engine
-from treadle.errors import BundleInvalid, NoCanary, NotPermitted
+from treadle.errors import BundleInvalid, ConsentMissing, NoCanary, NotPermitted
 from treadle.projects import Project
-from treadle.registry import evidence, gate, permission
+from treadle.registry import consent, evidence, gate, permission
 from treadle.registry.evidence import Candidate
 from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
-from treadle.state import deployments, verdicts
+from treadle.state import consents, deployments, verdicts
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.log import LabelledRows
 from treadle.state.store import Store
@@ -86,12 +86,14 @@ def promote(  # noqa: PLR0913 - a change of roles names everything that it rests
 
     Raises:
         NotPermitted: the verdict does not let it; the error says why.
+        ConsentMissing: the verdict does, but people must agree, or one has refused.
         BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: the bundle cannot be served.
         GenerationConflict: somebody else was first.
     """
     digest = _servable(workspace, project, version)
     with store.write() as conn:
-        present = _require_permitted(conn, project, version, digest, verdict)
+        present = _require_permitted(conn, project, (version, digest), verdict)
+        _require_agreed(conn, project, verdict, at)
         slots = deployments.promoted(present, Slot("champion", version, digest, 1.0))
         reason = f"Version {version} passed the gate and takes all traffic."
         return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=verdict.id, at=at, actor=actor)
@@ -104,7 +106,8 @@ def start_canary(  # noqa: PLR0913 - as promote
     digest = _servable(workspace, project, version)
     weight = project.contract.policy.rollout.weight
     with store.write() as conn:
-        present = _require_permitted(conn, project, version, digest, verdict)
+        present = _require_permitted(conn, project, (version, digest), verdict)
+        _require_agreed(conn, project, verdict, at)
         if present is None:
             raise NotPermitted(project.name, version, "there is no champion that a canary could be compared with.")
         slots = deployments.with_canary(present, version, digest, weight)
@@ -126,10 +129,12 @@ def promote_canary(
     if decision.outcome != "pass":
         raise NotPermitted(project.name, version, f"as canary it has not passed: {' '.join(decision.reasons)}")
     with store.write() as conn:
-        present = _require_permitted(conn, project, version, digest, verdict)
+        present = _require_permitted(conn, project, (version, digest), verdict, newest=False)
         canary = present.canary if present else None
-        if canary is None or canary.digest != digest:
+        if present is None or canary is None or canary.digest != digest:
             raise NoCanary(project.name, version)
+        # A consent that held when the canary started holds to its end; a refusal counts whenever it comes.
+        _require_agreed(conn, project, verdict, present.at)
         seen = _record_canary(conn, project, canary, decision, at)
         slots = deployments.promoted(present, canary)
         reason = f"Version {version} passed as canary and takes all traffic."
@@ -194,17 +199,49 @@ def _servable(workspace: Workspace, project: Project, version: int) -> str:
     return digest
 
 
-def _require_permitted(conn: Connection, project: Project, version: int, digest: str, verdict: Verdict) -> Deployment | None:
+def objection(
+    conn: Connection, project: Project, version: tuple[int, str], verdict: Verdict, *, newest: bool = True
+) -> tuple[Deployment | None, str | None]:
+    """Return the present deployment, and why ``verdict`` does not let a version (number, digest) take a role in it; None if it does.
+
+    ``newest``: it must be the gate's last word on the version. A canary that runs keeps the verdict that it has started under.
+    """
+    number, digest = version
+    present, recorded = deployments.current(conn, project.name), verdicts.get(conn, verdict.id)
+    sentence = permission.objection(recorded, (project.name, number, digest), project.contract.policy, present)
+    if sentence is None and newest:
+        sentence = permission.outdated(verdict, verdicts.latest(conn, project.name, number, "gate"))
+    return present, sentence
+
+
+def standing(conn: Connection, project: Project, verdict: Verdict, *, now: float) -> consent.Standing:
+    """Return how ``verdict`` stands with the people whom the policy asks."""
+    return consent.standing(verdict, consents.on(conn, verdict.id), project.contract.policy.approval, now=now)
+
+
+def _require_permitted(
+    conn: Connection, project: Project, version: tuple[int, str], verdict: Verdict, *, newest: bool = True
+) -> Deployment | None:
     """Return the present deployment if ``verdict`` lets a version take a role in it.
 
     Raises:
         NotPermitted: it does not.
     """
-    present, recorded = deployments.current(conn, project.name), verdicts.get(conn, verdict.id)
-    objection = permission.objection(recorded, (project.name, version, digest), project.contract.policy, present)
-    if objection is not None:
-        raise NotPermitted(project.name, version, objection)
+    present, sentence = objection(conn, project, version, verdict, newest=newest)
+    if sentence is not None:
+        raise NotPermitted(project.name, version[0], sentence)
     return present
+
+
+def _require_agreed(conn: Connection, project: Project, verdict: Verdict, now: float) -> None:
+    """Make sure that people agree, as far as the policy asks.
+
+    Raises:
+        ConsentMissing: they do not.
+    """
+    found = standing(conn, project, verdict, now=now)
+    if not found.given:
+        raise ConsentMissing(project.name, verdict.version, found.sentence, found.next)
 
 
 def _record_canary(conn: Connection, project: Project, canary: Slot, decision: CanaryDecision, at: float) -> Verdict:

@@ -5,7 +5,6 @@ It holds a lease; every write checks its token, so that a controller that was pa
 
 import logging
 import os
-import secrets
 import socket
 import time
 import uuid
@@ -28,7 +27,7 @@ from treadle.retraining.decide import decide
 from treadle.retraining.situation import read_situation
 from treadle.retraining.steps import FIRST_STEP, Desk, End, Result, take
 from treadle.settings import Workspace
-from treadle.state import deployments, episodes, events, joins, lease, turns
+from treadle.state import deployments, episodes, events, heads, joins, lease, turns
 from treadle.state.lease import Lease
 from treadle.state.store import Store
 from treadle.state.turns import Turn
@@ -57,7 +56,6 @@ class Controller:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._lease: Lease | None = None
         self._housekept = -HOUSEKEEPING_SECONDS
-        self._signed = 0
         self._asked: set[str] = set()
         self._troubles: dict[tuple[str, str | None], type[Exception]] = {}
         self._bundles = BundlePlace(workspace.bundle_dir)
@@ -243,17 +241,9 @@ class Controller:
         with self._unstopped("aliases"):
             aliases.reconcile(self._tracking, self._store, at=now)
         with self._unstopped("audit"):
-            self._export_head(now)
-
-    def _export_head(self, now: float) -> None:
-        """Write the signed head of the events outside the database, where an edit of the database cannot reach."""
-        key = audit_key(self._workspace)
-        # A write, though it writes no row: the lease is checked, and no other controller signs in between.
-        with self._store.write() as conn:
-            head = events.sign_head(conn, key, now)
-            if head is not None and head.seq > self._signed:
-                events.append_head(self._workspace.home / "audit" / "heads.jsonl", head)
-                self._signed = head.seq
+            # A write, though it writes no row: the lease is checked.
+            with self._store.write():
+                heads.sign(self._plain, self._workspace.home, at=now)
 
 
 def pause(stop: Flag, seconds: float) -> None:
@@ -262,14 +252,3 @@ def pause(stop: Flag, seconds: float) -> None:
     # Not stop.wait(): a signal handler that sets an event on which its own thread waits can lock up.
     while not stop.is_set() and time.monotonic() < end:
         time.sleep(min(TICK, seconds))
-
-
-def audit_key(workspace: Workspace) -> bytes:
-    """Return the key that signs the head of the events; made at first use, readable by its owner alone."""
-    path = workspace.home / "audit" / "key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()

@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from treadle.errors import PortTaken, ServiceRunning
 from treadle.serving.metrics import FOLDER_VARIABLE
-from treadle.settings import Workspace
+from treadle.settings import KEY_VARIABLE, Workspace
 
 TICK = 0.1
 """Seconds between two looks at the children."""
@@ -212,9 +212,10 @@ def listen(host: str, port: int, *, setting: str = "port") -> socket.socket:
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
-    """Return the variables with which a child process finds this workspace and the same settings."""
+    """Return the variables with which a child process finds this workspace and the same settings, but not the caller's key."""
     values = workspace.settings.model_dump(mode="json", exclude_none=True)
-    return {"TREADLE_WORKSPACE": str(workspace.root), **{f"TREADLE_{name.upper()}": str(value) for name, value in values.items()}}
+    settings = {f"TREADLE_{name.upper()}": str(value) for name, value in values.items()}
+    return {"TREADLE_WORKSPACE": str(workspace.root), KEY_VARIABLE: "", **settings}
 
 
 def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
@@ -256,7 +257,12 @@ def url(listener: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _only_one(workspace: Workspace) -> Iterator[None]:
+def only_one(workspace: Workspace) -> Iterator[None]:
+    """Hold the workspace's lock of the service, so that no second one counts into the same metrics.
+
+    Raises:
+        ServiceRunning: another process holds it.
+    """
     workspace.home.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(workspace.home / "serve.lock", timeout=0):
@@ -272,7 +278,7 @@ def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.
         PortTaken: the port of the settings cannot be had.
         ServiceRunning: the workspace is served already: two would count into the same metrics.
     """
-    with listen(workspace.settings.host, workspace.settings.port) as listener, _only_one(workspace):
+    with listen(workspace.settings.host, workspace.settings.port) as listener, only_one(workspace):
         fresh_metrics(workspace)
         tell(f"serving on {url(listener)}")
         supervisor = Supervisor(service(workspace, listener), lambda notice: tell(str(notice)))

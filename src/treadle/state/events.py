@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy import Connection, Row, insert, or_, select, text
 
 from treadle.errors import ChainBroken, HeadsInvalid
 from treadle.spec import canonical_json
@@ -73,7 +73,22 @@ def append(conn: Connection, kind: str, *, at: float, model: str | None = None, 
 def after(conn: Connection, seq: int, limit: int = 1000) -> list[Event]:
     """Return up to ``limit`` events that follow number ``seq``, oldest first."""
     rows = conn.execute(select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit))
-    return [Event(row.seq, row.at, row.kind, row.model, row.actor, json.loads(row.data), row.hash) for row in rows]
+    return [_read(row) for row in rows]
+
+
+def last_seq(conn: Connection) -> int:
+    """Return the number of the last event; 0 while nothing has happened."""
+    last = _last(conn)
+    return int(last.seq) if last else 0
+
+
+def newest(conn: Connection, limit: int, *, model: str | None = None, since: float | None = None, kind: str | None = None) -> list[Event]:
+    """Return the last ``limit`` events, oldest first: of a model, from a moment on, of a kind (or of "turn" as of "turn.opened")."""
+    fitting = [events.c.model == model] if model is not None else []
+    fitting += [events.c.at >= since] if since is not None else []
+    fitting += [or_(events.c.kind == kind, events.c.kind.startswith(f"{kind}.", autoescape=True))] if kind is not None else []
+    rows = conn.execute(select(events).where(*fitting).order_by(events.c.seq.desc()).limit(limit))
+    return [_read(row) for row in rows][::-1]
 
 
 def verify(conn: Connection, heads: Sequence[Head] = ()) -> int:
@@ -121,18 +136,22 @@ def read_heads(path: Path, key: bytes) -> list[Head]:
         HeadsInvalid: a line is not a head, was not signed with ``key``, or goes back behind the line before it.
     """
     heads: list[Head] = []
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         try:
             head = Head(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise HeadsInvalid(path, number, "it is not a signed head.") from error
-        if not hmac.compare_digest(head.signature, _signature(key, head.seq, head.hash, head.at)):
+        if not hmac.compare_digest(str(head.signature).encode(), _signature(key, head.seq, head.hash, head.at).encode()):
             raise HeadsInvalid(path, number, "its signature does not belong to its content and this key.")
         if heads and head.seq < heads[-1].seq:
             raise HeadsInvalid(path, number, f"it goes back from event {heads[-1].seq} to {head.seq}.")
         heads.append(head)
     return heads
+
+
+def _read(row: Row[Any]) -> Event:
+    return Event(row.seq, row.at, row.kind, row.model, row.actor, json.loads(row.data), row.hash)
 
 
 def _last(conn: Connection) -> Row[Any, Any] | None:

@@ -80,6 +80,35 @@ verdicts = Table(
 )
 Index("verdicts_of_version", verdicts.c.model, verdicts.c.version, verdicts.c.kind, verdicts.c.at)
 
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""What people have said about a version that the gate let pass: insert-only."""
+Index("consents_on", consents.c.verdict, consents.c.at)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("paused", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Whether a person has stopped the loop of a model: insert-only, the highest number of a model counts."""
+
 leases = Table(
     "leases",
     metadata,

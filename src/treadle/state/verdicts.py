@@ -1,6 +1,7 @@
 """What was decided about a version, and why: the only thing that lets a version take a role. Insert-only."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -48,10 +49,12 @@ def get(conn: Connection, verdict_id: str) -> Verdict | None:
     return _read(row) if row else None
 
 
-def latest(conn: Connection, model: str, version: int, kind: Kind) -> Verdict | None:
-    """Return the last verdict of ``kind`` on a version; None if there is none."""
-    of_version = (verdicts.c.model == model, verdicts.c.version == version, verdicts.c.kind == kind)
-    row = conn.execute(select(verdicts).where(*of_version).order_by(verdicts.c.at.desc(), verdicts.c.id.desc()).limit(1)).mappings().first()
+def latest(conn: Connection, model: str, version: int | None, kind: Kind, *, until: float = math.inf) -> Verdict | None:
+    """Return the last verdict of ``kind`` on a version (None: on any of the model) up to ``until``; None if there is none."""
+    fitting = [verdicts.c.model == model, verdicts.c.kind == kind]
+    fitting += [verdicts.c.version == version] if version is not None else []
+    fitting += [verdicts.c.at <= until] if until < math.inf else []
+    row = conn.execute(select(verdicts).where(*fitting).order_by(verdicts.c.at.desc(), verdicts.c.id.desc()).limit(1)).mappings().first()
     return _read(row) if row else None
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests import small_bundles
 from tests.integration.retraining.conftest import CUT, START, Night, told_apart, write_project
 from treadle.retraining import controller as controllers
-from treadle.retraining.controller import audit_key
+from treadle.state.heads import heads_file, key_file
 from treadle.settings import Workspace
 from treadle.state import deployments, episodes, events, turns
 from treadle.state.events import read_heads
@@ -136,14 +136,14 @@ def test_the_head_of_the_events_is_signed_when_there_are_new_ones(night: Night) 
     for _ in range(3):
         controller.round()
         night.now += 10
-    heads = read_heads(night.workspace.home / "audit" / "heads.jsonl", audit_key(night.workspace))
+    heads = read_heads(heads_file(night.workspace.home), key_file(night.workspace.home).read_bytes())
     assert len(heads) == 1
     night.alarm()
     controller.round()
-    heads = read_heads(night.workspace.home / "audit" / "heads.jsonl", audit_key(night.workspace))
+    heads = read_heads(heads_file(night.workspace.home), key_file(night.workspace.home).read_bytes())
     with night.store.read() as conn:
         assert events.verify(conn, heads) == heads[-1].seq
-    assert (night.workspace.home / "audit" / "key").stat().st_mode & 0o777 == 0o600
+    assert key_file(night.workspace.home).stat().st_mode & 0o777 == 0o600
 
 
 # what may not stop it

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from treadle.registry.permission import objection
+from treadle.registry.permission import objection, outdated
 from treadle.spec import DriftPolicy, Policy
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.verdicts import Verdict
@@ -45,3 +45,21 @@ def test_anything_else_does_not(verdict: Verdict | None, sentence: str) -> None:
 def test_any_change_of_the_policy_asks_for_a_new_verdict() -> None:
     changed = POLICY.model_copy(update={"drift": DriftPolicy(score=0.4)})
     assert objection(VERDICT, VERSION, changed, PRESENT) == "the policy has changed since the verdict."
+
+
+def test_the_champion_cannot_be_promoted_again() -> None:
+    champion = ("iris", 1, "a" * 64)
+    assert objection(replace(VERDICT, version=1, digest="a" * 64), champion, POLICY, PRESENT) == "it is the champion already."
+
+
+@pytest.mark.parametrize(
+    ("newest", "sentence"),
+    [
+        (None, None),
+        (VERDICT, None),
+        (replace(VERDICT, id="v2", passed=False, reasons=("It is worse.",)), "the gate has refused it since. It is worse."),
+        (replace(VERDICT, id="v2", reasons=("It is better.",)), "the gate has judged it anew since. It is better."),
+    ],
+)
+def test_only_the_last_word_of_the_gate_counts(newest: Verdict | None, sentence: str | None) -> None:
+    assert outdated(VERDICT, newest) == sentence

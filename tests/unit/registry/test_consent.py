@@ -1,0 +1,89 @@
+"""Whether people agree, as a table: what was said, how many must agree, and how it stands."""
+
+import pytest
+
+from treadle.registry.consent import standing
+from treadle.spec import ApprovalPolicy
+from treadle.state.consents import Consent, Decision, Word
+from treadle.state.verdicts import Verdict
+
+NOW = 1_000_000.0
+VERDICT = Verdict("v1", "churn", 3, "d" * 64, "gate", passed=True, reasons=(), policy_digest="p", evidence={}, at=NOW - 500)
+
+
+def said(actor: str, decision: Decision = "approve", *, ago: float = 100.0, source: str = "key") -> Consent:
+    return Word(decision, "looked at it.", actor, source, NOW - ago).on(VERDICT)
+
+
+def yes(actor: str, *, ago: float = 100.0, source: str = "key") -> Consent:
+    return said(actor, ago=ago, source=source)
+
+
+def no(actor: str, *, ago: float = 100.0) -> Consent:
+    return said(actor, "reject", ago=ago)
+
+
+ONE, TWO, NOBODY = ApprovalPolicy(people=1, expire=1000), ApprovalPolicy(people=2, expire=1000), ApprovalPolicy()
+NAMED = ApprovalPolicy(people=2, of=("ada", "grace"), expire=1000)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words", "given", "missing"),
+    [
+        (NOBODY, [], True, 0),
+        (ONE, [], False, 1),
+        (ONE, [yes("ada")], True, 0),
+        (TWO, [yes("ada")], False, 1),
+        (TWO, [yes("ada"), yes("grace")], True, 0),
+        (TWO, [yes("ada"), yes("grace"), yes("joan")], True, 0),
+        # one person is one, whatever the way, however often, however it is written
+        (TWO, [yes("ada"), yes("ada", ago=50)], False, 1),
+        (TWO, [yes("ada"), yes("ada", source="os")], False, 1),
+        (TWO, [yes("ada"), yes("ADA", source="proxy")], False, 1),
+        # a yes holds for a time
+        (ONE, [yes("ada", ago=1000)], True, 0),
+        (ONE, [yes("ada", ago=1001)], False, 1),
+        (ONE, [yes("ada", ago=1001), yes("ada", ago=10)], True, 0),
+        # a no holds until the same person says yes, and does not grow old
+        (ONE, [yes("ada"), no("grace")], False, 0),
+        (ONE, [no("ada", ago=5000), yes("grace")], False, 0),
+        (ONE, [no("ada", ago=200), yes("ada", ago=100)], True, 0),
+        (ONE, [yes("ada", ago=200), no("ada", ago=100)], False, 1),
+        (ONE, [yes("ada"), no("ada")], False, 1),
+        (ONE, [no("ada", ago=200), yes("grace")], False, 0),
+        (NOBODY, [no("ada")], False, 0),
+        # only those count whom the policy names, for yes and for no
+        (NAMED, [yes("ada"), yes("joan")], False, 1),
+        (NAMED, [yes("ada"), yes("Grace")], True, 0),
+        (NAMED, [yes("ada"), yes("grace"), no("joan")], True, 0),
+    ],
+)
+def test_how_it_stands(policy: ApprovalPolicy, words: list[Consent], *, given: bool, missing: int) -> None:
+    found = standing(VERDICT, words, policy, now=NOW)
+    assert (found.given, found.missing) == (given, missing)
+
+
+def test_what_was_said_of_another_verdict_or_bundle_does_not_count() -> None:
+    old = Consent("c", "churn", 3, "d" * 64, "v0", "approve", "", "ada", "key", NOW)
+    other = Consent("c", "churn", 3, "e" * 64, "v1", "approve", "", "ada", "key", NOW)
+    assert standing(VERDICT, [old, other], ONE, now=NOW).missing == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "words", "sentence", "following"),
+    [
+        (
+            TWO,
+            [yes("ada")],
+            "Version 3 is approved by ada; the policy asks for 2 (approval.people), 1 missing.",
+            'treadle approve churn --version 3 --reason "..."',
+        ),
+        (ONE, [], "Version 3 is approved by nobody yet; the policy asks for 1 (approval.people), 1 missing.", "treadle approve"),
+        (TWO, [yes("ada"), yes("grace")], "approved by ada and grace; the policy asks for 2", "treadle promote churn --version 3"),
+        (ONE, [no("ada"), yes("joan")], "ada has refused version 3 on", "treadle gate churn --version 3"),
+    ],
+)
+def test_what_it_says(policy: ApprovalPolicy, words: list[Consent], sentence: str, following: str) -> None:
+    found = standing(VERDICT, words, policy, now=NOW)
+    assert sentence in found.sentence
+    assert following in found.next
