@@ -41,8 +41,13 @@ def label_index(interface: Interface, labels: Sequence[str]) -> NDArray[np.int64
     codes = {name: index for index, name in enumerate(interface.target.classes)}
     for label in labels:
         if label not in codes:
-            raise LabelInvalid(label, interface.target.name, f"one of {', '.join(codes)}")
+            raise LabelInvalid(label, interface.target.name, values_allowed(interface))
     return np.array([codes[label] for label in labels], dtype=np.int64)
+
+
+def values_allowed(interface: Interface) -> str:
+    """Say in words what a label may be."""
+    return "a finite number" if interface.task == "regression" else f"one of {', '.join(interface.target.classes)}"
 
 
 def _value(interface: Interface, label: str) -> float:
@@ -52,5 +57,5 @@ def _value(interface: Interface, label: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise LabelInvalid(label, interface.target.name, "a finite number")
+        raise LabelInvalid(label, interface.target.name, values_allowed(interface))
     return value

@@ -90,20 +90,20 @@ class Encoder:
     def _problems(self, payload: object, at: str) -> list[FieldProblem]:
         """Return every reason why this row is refused; off the hot path."""
         if not isinstance(payload, dict):
-            return [FieldProblem(at.rstrip("."), _shown(payload), "an object with a value per feature")]
+            return [FieldProblem(at.rstrip("."), shown(payload), "an object with a value per feature")]
         problems = [
             FieldProblem(
-                at + item.name, _shown(payload.get(item.name)), item.allowed if item.name in payload else f"{item.allowed}; it is required"
+                at + item.name, shown(payload.get(item.name)), item.allowed if item.name in payload else f"{item.allowed}; it is required"
             )
             for item in self._columns
             if not _passes(item, payload.get(item.name))
         ]
         entity = payload.get(self._entity) if self._entity else None
         if entity is not None and not _is_entity(entity):
-            problems.append(FieldProblem(f"{at}{self._entity}", _shown(entity), ENTITY_ALLOWED))
+            problems.append(FieldProblem(f"{at}{self._entity}", shown(entity), ENTITY_ALLOWED))
         unknown = [name for name in payload if name not in self._known]
         allowed = f"no such field: {choose_from(self._known)}"
-        return problems + [FieldProblem(at + str(_shown(name)), _shown(payload[name]), allowed) for name in unknown]
+        return problems + [FieldProblem(at + str(shown(name)), shown(payload[name]), allowed) for name in unknown]
 
 
 def to_matrix(interface: Interface, rows: Sequence[Mapping[str, Any]]) -> Floats:
@@ -176,7 +176,7 @@ def _check_entity(value: object) -> object:
     return value
 
 
-def _shown(value: object) -> str | float | bool | None:
+def shown(value: object) -> str | float | bool | None:
     """Return a refused value as short JSON: the scalar itself, or a text that stands for it."""
     if isinstance(value, str):
         # Half of a surrogate pair is no text that could be sent back.

@@ -1,5 +1,6 @@
 """HTTP in front of inference: routes translate, and nothing else."""
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from treadle import __version__
-from treadle.engine.encode import example
+from treadle.engine.encode import example, shown
 from treadle.errors import BodyMalformed, BodyTooLarge, FieldProblem, RequestInvalid, TreadleError
 from treadle.serving import schemas
 from treadle.serving.inference import Inference
@@ -224,8 +225,44 @@ async def _decoded(request: Request) -> object:
         if len(body) > BODY_BYTES:
             raise BodyTooLarge(BODY_BYTES)
     try:
-        return msgspec.json.decode(body)
+        content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BodyMalformed(str(error)) from error
+    # Each key brings a colon: where there are more colons than keys, a key may have come twice, and only one of them was kept.
+    if body.count(b":") > _keys(content):
+        _require_unique_keys(body)
+    return content
+
+
+def _keys(content: object) -> int:
+    """Return how many keys stand in an object, or in an object with a list of objects: no good request goes deeper."""
+    if not isinstance(content, dict):
+        return 0
+    return len(content) + sum(sum(map(len, filter(_is_object, value))) for value in content.values() if type(value) is list)
+
+
+def _is_object(value: object) -> bool:
+    return type(value) is dict
+
+
+def _require_unique_keys(body: bytes) -> None:
+    """Read a body again, slowly.
+
+    Raises:
+        RequestInvalid: an object names a key twice.
+    """
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        seen: dict[str, object] = {}
+        for key, value in pairs:
+            if key in seen:
+                raise RequestInvalid([FieldProblem(str(shown(key)), None, "a key that stands once in its object; this one stands twice")])
+            seen[key] = value
+        return seen
+
+    try:
+        json.loads(body, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
         raise BodyMalformed(str(error)) from error
 
 

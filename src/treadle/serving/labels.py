@@ -1,11 +1,12 @@
 """What turned out to be true, on its way to the log. A label may come late, twice, or before its prediction: the log sorts it out."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from treadle.engine.answer import label_index
-from treadle.errors import FieldProblem, LabelInvalid, RequestInvalid
+from treadle.engine.answer import label_index, values_allowed
+from treadle.engine.encode import shown
+from treadle.errors import FieldProblem, LabelInvalid, RequestInvalid, choose_from
 from treadle.serving.ids import uuid7
 from treadle.serving.inference import Inference, listed
 from treadle.serving.spool import LabelRecord
@@ -27,6 +28,17 @@ def _printable(text: str) -> str:
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH), AfterValidator(_printable)]
 
 
+KEY_ALLOWED = f"a text of 1 to {KEY_LENGTH} printable characters"
+ALLOWED = {
+    "": "an object with value, one of prediction_id, request_id and entity, and at if you like",
+    "prediction_id": KEY_ALLOWED,
+    "request_id": KEY_ALLOWED,
+    "entity": KEY_ALLOWED,
+    "at": "a time in epoch seconds, from 0 on",
+}
+"""What the parts of a label may be; its value is the interface's to say."""
+
+
 class Label(BaseModel):
     """One true value, for the prediction that exactly one of three keys names."""
 
@@ -41,7 +53,7 @@ class Label(BaseModel):
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if sum(key is not None for key in (self.prediction_id, self.request_id, self.entity)) != 1:
-            message = "allowed: exactly one of prediction_id, request_id, entity"
+            message = "exactly one of prediction_id, request_id, entity"
             raise ValueError(message)
         return self
 
@@ -61,7 +73,7 @@ async def accept(inference: Inference, model: str, payloads: object, *, now: flo
         try:
             records.append(_record(interface, model, payload, now))
         except ValidationError as error:
-            problems += refused(error.errors(), f"labels.{index}.")
+            problems += _refused(interface, error, f"labels.{index}.")
         except RequestInvalid as error:
             problems += [problem._replace(field=f"labels.{index}.{problem.field}") for problem in error.fields]
         except LabelInvalid as error:
@@ -74,6 +86,9 @@ async def accept(inference: Inference, model: str, payloads: object, *, now: flo
 
 def _record(interface: Interface, model: str, payload: object, now: float) -> LabelRecord:
     label = Label.model_validate(payload)
+    if label.entity is not None and interface.entity is None:
+        allowed = f"prediction_id or request_id: {model} has no entity, so no prediction can be found by one"
+        raise RequestInvalid([FieldProblem("entity", label.entity, allowed)])
     value = label.value if isinstance(label.value, str) else f"{label.value:.17g}"
     label_index(interface, [value])
     at = now if label.at is None else label.at
@@ -82,12 +97,19 @@ def _record(interface: Interface, model: str, payload: object, now: float) -> La
     return LabelRecord(uuid7(now), model, value, at, now, label.prediction_id, label.request_id, label.entity)
 
 
-def refused(errors: Any, at: str = "") -> list[FieldProblem]:
-    """Return what pydantic refused, in our words; ``at`` says where the whole stands in the request."""
-    problems = []
-    for error in errors:
-        value = error["input"]
-        shown = value if isinstance(value, str | int | float | None) else type(value).__name__
-        field = f"{at}{'.'.join(map(str, error['loc']))}".rstrip(".")
-        problems.append(FieldProblem(field, shown, error["msg"].removeprefix("Value error, ")))
-    return problems
+def _refused(interface: Interface, error: ValidationError, at: str) -> list[FieldProblem]:
+    """Return what is wrong with a label, a line per field; ``at`` says where the label stands in the request."""
+    problems: dict[str, FieldProblem] = {}
+    for one in error.errors():
+        # A value that is neither text nor number is told twice, once as each.
+        field = str(one["loc"][0]) if one["loc"] else ""
+        if one["type"] == "extra_forbidden":
+            allowed = f"no such field: {choose_from(Label.model_fields)}"
+        elif one["type"] == "value_error" and not field:
+            allowed = one["msg"].removeprefix("Value error, ")
+        else:
+            allowed = ALLOWED[field] if field in ALLOWED else values_allowed(interface)
+        missing = one["type"] == "missing"
+        told = f"{allowed}; it is required" if missing else allowed
+        problems[field] = FieldProblem(f"{at}{field}".rstrip("."), None if missing else shown(one["input"]), told)
+    return list(problems.values())

@@ -87,6 +87,28 @@ def test_a_body_that_is_no_json_is_refused_in_the_same_shape(live: Service, path
     assert "is not JSON" in problem(answer)["what"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        ("/predict/churn", b'{"tenure": 2, "spend": 3, "tenure": 4}', "tenure"),
+        ("/predict/churn/batch", b'{"rows": [{"tenure": 2, "spend": 3}, {"spend": 1, "tenure": 2, "spend": 3}]}', "spend"),
+        ("/predict/churn/batch", b'{"rows": [{"tenure": 2, "spend": 3}], "rows": [{"tenure": 2, "spend": 3}]}', "rows"),
+        ("/labels/churn", b'{"labels": [{"entity": "a", "value": "yes", "value": "no"}]}', "value"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(live: Service, path: str, body: bytes, key: str) -> None:
+    answer = live.ask("POST", path, content=body)
+
+    assert answer.status_code == 422
+    told = {"field": key, "value": None, "allowed": "a key that stands once in its object; this one stands twice"}
+    assert problem(answer)["problems"] == [told]
+    assert (live.predictions(), live.labels()) == ([], [])
+
+
+def test_a_colon_in_a_text_is_no_key(live: Service) -> None:
+    assert live.ask("POST", "/predict/churn", json={**ROW, "customer": 'a:b":c'}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/predict/churn/batch", "/labels/churn"])
 @pytest.mark.parametrize("payload", [[], {}, {"rows": [ROW], "more": 1}, {"rows": 1}, {"labels": {}}, {"labels": []}, 1])
 def test_an_envelope_of_another_shape_is_refused(live: Service, path: str, payload: object) -> None:
@@ -194,7 +216,7 @@ def test_labels_are_logged(live: Service) -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(1.5, "1.5"), (3, "3"), ("2e3", "2e3")])
 def test_the_label_of_a_regression_is_a_number_or_its_text(live: Service, value: object, text: str) -> None:
-    assert live.ask("POST", "/labels/houses", json={"labels": [{"entity": "c", "value": value}]}).status_code == 202
+    assert live.ask("POST", "/labels/houses", json={"labels": [{"request_id": "r", "value": value}]}).status_code == 202
     assert [record.value for record in live.labels()] == [text]
 
 
@@ -219,6 +241,34 @@ def test_a_refused_label_is_named_and_none_is_logged(live: Service, label: objec
 
     assert answer.status_code == 422
     assert field in [item["field"] for item in problem(answer)["problems"]]
+    assert live.labels() == []
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "allowed"),
+    [
+        ({"value": "yes"}, "an object", "exactly one of prediction_id, request_id, entity"),
+        ({"entity": "c", "value": {"a": 1}}, "an object", "one of no, yes"),
+        ({"entity": "c", "value": True}, True, "one of no, yes"),
+        ({"entity": "c"}, None, "one of no, yes; it is required"),
+        ({"entity": 7, "value": "yes"}, 7, "a text of 1 to 256 printable characters"),
+        ({"entity": "", "value": "yes"}, "", "a text of 1 to 256 printable characters"),
+        ({"entity": "c", "value": "yes", "at": "now"}, "now", "a time in epoch seconds, from 0 on"),
+        ({"entity": "c", "value": "yes", "when": 1}, 1, "no such field: choose from at, entity, prediction_id, request_id, value"),
+        ("yes", "yes", "an object with value, one of prediction_id, request_id and entity, and at if you like"),
+    ],
+)
+def test_what_is_wrong_with_a_label_is_told_in_our_words(live: Service, label: object, value: object, allowed: str) -> None:
+    (told,) = problem(live.ask("POST", "/labels/churn", json={"labels": [label]}))["problems"]
+    assert (told["value"], told["allowed"]) == (value, allowed)
+
+
+def test_a_label_by_entity_for_a_model_without_one_is_refused(live: Service) -> None:
+    answer = live.ask("POST", "/labels/houses", json={"labels": [{"entity": "c", "value": 1.5}]})
+
+    assert answer.status_code == 422
+    allowed = "prediction_id or request_id: houses has no entity, so no prediction can be found by one"
+    assert problem(answer)["problems"] == [{"field": "labels.0.entity", "value": "c", "allowed": allowed}]
     assert live.labels() == []
 
 
