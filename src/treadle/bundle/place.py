@@ -7,6 +7,7 @@ are the bytes that are used: nothing is read twice.
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,9 @@ MODEL_FILE = "model.onnx"
 INTERFACE_FILE = "interface.json"
 CARD_FILE = "card.json"
 REQUIRED = (MODEL_FILE, INTERFACE_FILE, PROFILE_FILE, CARD_FILE)
+
+DRAFT = ".draft-"
+HIDDEN = ".removed-"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -101,7 +105,7 @@ class BundlePlace:
         if self.has(bundle.digest):
             return self.get(bundle.digest)
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.folder))
         try:
             for name, content in {**bundle.files, MANIFEST_FILE: bundle.manifest.to_bytes()}.items():
                 write_through(draft / name, content)
@@ -127,16 +131,52 @@ class BundlePlace:
             BundleCorrupt: a file is missing or is not the one that was sealed; the error names the file and both digests.
             BundleInvalid: the bytes are whole, but this Treadle cannot read what they hold.
         """
+        manifest = self._manifest(digest)
+        home = self.folder / digest
+        files = {name: _verified(home, digest, name, entry) for name, entry in sorted(manifest.files.items())}
+        return Bundle(digest, manifest, files).checked()
+
+    def interface(self, digest: str) -> Interface:
+        """Return the interface that is sealed into a bundle; no other file of it is read. Raises as ``get`` does."""
+        manifest = self._manifest(digest)
+        if INTERFACE_FILE not in manifest.files:
+            raise BundleInvalid(INTERFACE_FILE, "is missing")
+        content = _verified(self.folder / digest, digest, INTERFACE_FILE, manifest.files[INTERFACE_FILE])
+        return Bundle(digest, manifest, {INTERFACE_FILE: content}).interface
+
+    def _manifest(self, digest: str) -> Manifest:
         if not self.has(digest):
             raise BundleNotFound(digest, self.folder)
-        home = self.folder / digest
-        listing = _read(home, digest, MANIFEST_FILE, f"SHA-256 {digest}")
+        listing = _read(self.folder / digest, digest, MANIFEST_FILE, f"SHA-256 {digest}")
         found = digest_of(listing)
         if found != digest:
             raise BundleCorrupt(digest, MANIFEST_FILE, expected=f"SHA-256 {digest}", found=f"SHA-256 {found}")
-        manifest = manifests.parse(listing)
-        files = {name: _verified(home, digest, name, entry) for name, entry in sorted(manifest.files.items())}
-        return Bundle(digest, manifest, files).checked()
+        return manifests.parse(listing)
+
+    def listing(self, digest: str) -> Manifest:
+        """Return the manifest of a bundle as it stands there; only ``get`` checks the bytes.
+
+        Raises:
+            BundleNotFound: there is none with this digest.
+            BundleCorrupt: its manifest is missing.
+            BundleInvalid: this Treadle cannot read it.
+        """
+        if not self.has(digest):
+            raise BundleNotFound(digest, self.folder)
+        return manifests.parse(_read(self.folder / digest, digest, MANIFEST_FILE, f"SHA-256 {digest}"))
+
+    def hide(self, digest: str) -> Path | None:
+        """Take a bundle out of sight in one step, and return the folder that is left to delete; None if it was not there."""
+        hidden = self.folder / f"{HIDDEN}{digest}-{uuid.uuid4().hex[:8]}"
+        try:
+            (self.folder / digest).rename(hidden)
+        except FileNotFoundError:
+            return None
+        return hidden
+
+    def leftovers(self) -> list[Path]:
+        """Return the folders that a killed process has left: drafts, and bundles that were hidden but not deleted."""
+        return sorted(path for prefix in (DRAFT, HIDDEN) for path in self.folder.glob(f"{prefix}*"))
 
     def has(self, digest: str) -> bool:
         """Tell whether a bundle with this digest is there, whole or not."""

@@ -16,7 +16,8 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,29 @@ class SnapshotPlace:
         """Keep ``frame`` and ``meta`` (JSON-ready); equal rows in equal order with equal meta are one snapshot."""
         content = _to_parquet(frame, meta)
         path = self._path(model, hashlib.sha256(content).hexdigest())
-        if not _dvc_file(path).is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / ".lock"):
-                if not _dvc_file(path).is_file():  # unless another writer was quicker
-                    self._write(path, content)
+        with self.writing():
+            if _dvc_file(path).is_file():
+                _dvc_file(path).touch()  # whoever clears up takes it for new again
+            else:
+                self._write(path, content)
         return _describe(path)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock of the writers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            yield
+
+    def remove(self, model: str, digest: str) -> None:
+        """Remove a snapshot, and DVC's copy of it; the caller holds the lock. What a killed writer left goes too."""
+        path = self._path(model, digest)
+        shutil.rmtree(self.folder / ".incoming", ignore_errors=True)
+        if _dvc_file(path).is_file():
+            md5 = _dvc_md5(path)
+            _dvc_file(path).unlink()  # first, for a snapshot exists as long as this file does
+            (self.folder / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
     def load(self, model: str, digest: str) -> tuple[DataFrame, dict[str, Any]]:
         """Return the rows and the meta of a snapshot, after checking every byte.
@@ -156,9 +174,13 @@ def _to_parquet(frame: DataFrame, meta: Mapping[str, Any]) -> bytes:
 
 
 def _describe(path: Path) -> Snapshot:
-    known = yaml.safe_load(_dvc_file(path).read_text(encoding="utf-8"))
     with pq.ParquetFile(path) as file:
-        return Snapshot(path.stem, path, known["outs"][0]["md5"], file.metadata.num_rows, _meta(file.schema_arrow))
+        return Snapshot(path.stem, path, _dvc_md5(path), file.metadata.num_rows, _meta(file.schema_arrow))
+
+
+def _dvc_md5(path: Path) -> str:
+    md5: str = yaml.safe_load(_dvc_file(path).read_text(encoding="utf-8"))["outs"][0]["md5"]
+    return md5
 
 
 def _meta(schema: pa.Schema) -> dict[str, Any]:

@@ -26,3 +26,23 @@ class SettingsInvalid(TreadleError):
             problems=problems,
             fix="docs/reference/settings.md lists every setting.",
         )
+
+
+class StillRunning(TreadleError):
+    """State cannot be taken away while a process works with it."""
+
+    def __init__(self, home: Path, running: Sequence[str]) -> None:
+        super().__init__(
+            f"Nothing was reset: something still works with {home}.",
+            problems=running,
+            fix="Stop it, then type the same command again.",
+        )
+
+
+class ResetUnconfirmed(TreadleError):
+    """The name that was typed is not that of what would be reset."""
+
+    def __init__(self, wanted: str, typed: str) -> None:
+        super().__init__(
+            f"Nothing was reset: {typed!r} was typed, not {wanted!r}.", fix="Type the command again, or give --yes to be asked nothing."
+        )

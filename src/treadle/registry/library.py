@@ -10,9 +10,10 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import mlflow.pyfunc
-    from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
+    from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag, ViewType
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model, ModelSignature
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.tracking import MlflowClient
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
@@ -28,7 +29,9 @@ __all__ = [
     "Param",
     "RunTag",
     "Schema",
+    "ViewType",
     "connect",
+    "get_artifact_repository",
     "save_pyfunc",
 ]
 

@@ -15,6 +15,7 @@ import treadle
 from treadle.bundle.place import Bundle, BundlePlace
 from treadle.engine.encode import example
 from treadle.errors import TrackingUnavailable
+from treadle.registry.disposal import MAKER_TAG, maker
 from treadle.registry.library import (
     AnyType,
     ColSpec,
@@ -102,7 +103,7 @@ def started(tracking: Tracking, model: str, *, name: str, turn_id: str | None) -
     end_orphans(tracking, model, turn_id)
     experiment = tracking.experiment(model)
     with tracking.client() as client:
-        run = client.create_run(experiment, run_name=name, tags={TURN_TAG: turn_id} if turn_id else {})
+        run = client.create_run(experiment, run_name=name, tags={MAKER_TAG: maker(), **({TURN_TAG: turn_id} if turn_id else {})})
     going = Run(tracking, model, experiment, run.info.run_id)
     try:
         yield going

@@ -11,17 +11,20 @@ from treadle.errors import ContractInvalid
 from treadle.spec.contract import Contract
 
 
-def load_contract(path: Path, overlay: str = "") -> Contract:
+def load_contract(path: Path, overlay: str = "", *, tried: Path | None = None) -> Contract:
     """Read a ``model.yaml``, with ``policy.<overlay>.yaml`` beside it laid over the policy half if it exists.
+
+    ``tried`` names one more overlay, which need not lie there: a policy that is only tried out. It is laid over last.
 
     Raises:
         ContractInvalid: the file is missing, is not YAML, or breaks a rule; each problem names its key.
     """
     content = _read_yaml(path)
     contract = _validated(path, content)
-    over = path.with_name(f"policy.{overlay}.yaml")
-    if overlay and over.is_file():
-        contract = _validated(over, {**content, "policy": _laid_over(content.get("policy") or {}, _read_yaml(over))})
+    beside = path.with_name(f"policy.{overlay}.yaml")
+    for over in [*([beside] if overlay and beside.is_file() else []), *([tried] if tried is not None else [])]:
+        content = {**content, "policy": _laid_over(content.get("policy") or {}, _read_yaml(over))}
+        contract = _validated(over, content)
     return contract
 
 

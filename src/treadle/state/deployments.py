@@ -151,14 +151,20 @@ def rollback(  # noqa: PLR0913 - as insert
     """
     events.lock(conn)
     known = history(conn, model)
-    older = known[:-1]
-    fitting = [item for item in older if (item.generation == to if to is not None else _is_before(item, known[-1]))]
-    if not fitting:
-        raise NothingToRollBack(model, to, [item.generation for item in older])
-    back = fitting[-1]
+    back = before(known) if to is None else next((item for item in known[:-1] if item.generation == to), None)
+    if back is None:
+        raise NothingToRollBack(model, to, [item.generation for item in known[:-1]])
     told = f"Back to generation {back.generation}: {reason}"
     # A canary of then has no turn that watches it now.
     return insert(conn, model, expected=expected, slots=without_canary(back), reason=told, at=at, verdict=back.verdict, actor=actor)
+
+
+def before(known: Sequence[Deployment]) -> Deployment | None:
+    """Return the generation that a rollback goes back to by default, of all of one model's, oldest first; None if there is none.
+
+    It is the last one with another champion than the present one that sends nothing to that one.
+    """
+    return next((item for item in reversed(known[:-1]) if _is_before(item, known[-1])), None)
 
 
 def promoted(present: Deployment | None, slot: Slot) -> Slots:

@@ -4,6 +4,7 @@
 On SQLite a writer takes the write lock when it begins, so that nothing it reads can change before it commits.
 """
 
+import contextlib
 import copy
 import os
 import sqlite3
@@ -100,6 +101,34 @@ class Store:
         except FileNotFoundError:
             pass  # No journal: SQLite has brought everything into the database, and that to the disk.
         except OSError as error:
+            raise StoreUnavailable(self.url, str(error)) from error
+
+    def used_bytes(self) -> int:
+        """Return how many bytes of the database hold something; 0 where it is not a file of ours.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        if self.dialect != "sqlite":
+            return 0
+        with self.read() as conn:
+            asked = ("page_count", "freelist_count", "page_size")
+            pages, free, size = (conn.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in asked)
+        return int((pages - free) * size)
+
+    def compact(self) -> None:
+        """Give back to the disk what deleted rows took up. Writers wait meanwhile. PostgreSQL sees to it by itself.
+
+        Raises:
+            StoreUnavailable: the database is locked for too long, or its disk has no room for the copy that this makes.
+        """
+        if self.dialect != "sqlite" or not self._url.database:
+            return
+        try:
+            with contextlib.closing(sqlite3.connect(self._url.database, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
             raise StoreUnavailable(self.url, str(error)) from error
 
     def guarded(self, check: Callable[[Connection], None]) -> "Store":

@@ -86,6 +86,11 @@ def recent(conn: Connection, model: str, limit: int = 20) -> list[Turn]:
     return [_read(row) for row in conn.execute(newest).mappings()]
 
 
+def models(conn: Connection) -> dict[str, str]:
+    """Return the model of every turn by the turn's id."""
+    return {row.id: row.model for row in conn.execute(select(turns.c.id, turns.c.model))}
+
+
 def _change(conn: Connection, turn: Turn, values: Mapping[str, Any]) -> None:
     events.lock(conn)
     still_open = (turns.c.id == turn.id, turns.c.closed_at.is_(None))
