@@ -6,17 +6,17 @@ import pytest
 from pandas import DataFrame
 
 from tests.unit.data.conftest import Contracts
-from treadle.data.validate import Problem, check, require_valid
+from treadle.data.validate import Finding, check, require_valid
 from treadle.errors import DataInvalid
 
 
-def only(problems: tuple[Problem, ...]) -> Problem:
+def only(problems: tuple[Finding, ...]) -> Finding:
     assert len(problems) == 1, problems
     return problems[0]
 
 
 def test_valid_rows_have_no_problem(contract: Contracts, people: DataFrame) -> None:
-    report = check(contract(), people.assign(extra=1))
+    report = check(contract(), people)
     assert (report.rows, report.problems, report.warnings) == (200, (), ())
 
 
