@@ -15,7 +15,19 @@ from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.inference import Inference
 from treadle.serving.metrics import ServingMetrics
-from treadle.serving.spool import EventRecord, LabelRecord, PredictionRecord, Record, SpoolWriter, read_frames, salt_of, segments
+from treadle.serving.people import People
+from treadle.serving.spool import (
+    ConsentRecord,
+    EventRecord,
+    LabelRecord,
+    PredictionRecord,
+    Record,
+    SpoolWriter,
+    read_frames,
+    salt_of,
+    segments,
+)
+from treadle.settings import Settings, Workspace
 from treadle.spec import Interface
 from treadle.state import deployments
 from treadle.state.deployments import Role, Slot
@@ -25,7 +37,7 @@ from treadle.state.store import Store, open_store
 class Service:
     """A worker without its process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.now = 1_800_000_000.0
         self.bundles = folder / "bundles"
         self.spool_folder = folder / "spool"
@@ -37,7 +49,8 @@ class Service:
         self.inference = Inference(self.spool, metrics, clock=self.clock)
         self.connect: Callable[[], Store] = lambda: open_store(self.url)
         self.follower = Follower(self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, clock=self.clock)
-        self.app = create_app(self.inference, self.registry, clock=self.clock)
+        self.people = People(Workspace(folder, settings or Settings(home=Path())), self._connected)
+        self.app = create_app(self.inference, self.registry, people=self.people, clock=self.clock)
 
     def clock(self) -> float:
         return self.now
@@ -90,6 +103,9 @@ class Service:
     def labels(self) -> list[LabelRecord]:
         return [record for record in self.records() if isinstance(record, LabelRecord)]
 
+    def consents(self) -> list[ConsentRecord]:
+        return [record for record in self.records() if isinstance(record, ConsentRecord)]
+
     def events(self) -> list[tuple[str, str | None]]:
         return [(record.kind, record.model) for record in self.records() if isinstance(record, EventRecord)]
 
@@ -98,5 +114,6 @@ class Service:
 
     def close(self) -> None:
         self.follower.close()
+        self.people.close()
         self.spool.close()
         self.store.close()

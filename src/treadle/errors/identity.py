@@ -79,3 +79,13 @@ class NotAsked(TreadleError):
             f"{name} has no say about {model}: {choose_from(asked)}.",
             fix="policy.approval.of in the model.yaml names them; docs/guides/approvals.md tells how.",
         )
+
+
+class ReasonMissing(TreadleError):
+    """Somebody decides something without saying why."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"To {what} needs a reason, which stays in the record.",
+            fix='Say why: `--reason "..."` in the terminal, {"reason": "..."} in the body of a request.',
+        )

@@ -1,13 +1,15 @@
 """HTTP in front of inference: routes translate, and nothing else."""
 
+import asyncio
 import json
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
@@ -22,22 +24,29 @@ from treadle.serving.inference import Inference
 from treadle.serving.labels import accept
 from treadle.serving.loaded import Refusal, Routes
 from treadle.serving.metrics import scrape
-from treadle.serving.schemas import Health, ModelDetail, Models, ModelSummary, Ready
-from treadle.serving.status import body_of, status_of, told
+from treadle.serving.people import People
+from treadle.serving.schemas import ConsentTaken, Health, ModelDetail, Models, ModelSummary, Ready
+from treadle.serving.status import body_of, headers_of, status_of, told
+from treadle.state.consents import Decision, why
 
 BODY_BYTES = 8_000_000
 REQUEST_ID_LENGTH = 200
 JSON = "application/json"
+VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="Number of the version.")]
 
 
 def create_app(
     inference: Inference,
     registry: CollectorRegistry,
     *,
+    people: People | None = None,
     clock: Callable[[], float] = time.time,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
-    """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process."""
+    """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process.
+
+    Without ``people`` nobody can agree to a version here.
+    """
     # The pages of the API come from this process: a browser without internet shows them too.
     app = FastAPIOffline(
         title="Treadle",
@@ -48,6 +57,8 @@ def create_app(
     _add_errors(app)
     _add_predictions(app, inference, clock)
     _add_models(app, inference)
+    if people is not None:
+        _add_consents(app, inference, people, clock)
     _add_state(app, inference, registry)
     app.add_middleware(RequestIds)
     app.openapi = _OpenApi(app.openapi, inference)  # type: ignore[method-assign]
@@ -98,6 +109,31 @@ def _add_models(app: FastAPI, inference: Inference) -> None:
         )
 
 
+def _add_consents(app: FastAPI, inference: Inference, people: People, clock: Callable[[], float]) -> None:
+    """Add the routes by which a person agrees to a version, or refuses it."""
+
+    async def say(request: Request, decision: Decision, about: tuple[str, int]) -> ConsentTaken:
+        who = await asyncio.to_thread(people.identify, request)
+        reason = why(f"{decision} a version", _member(await _decoded(request), "reason"))
+        word = await asyncio.to_thread(people.word, who, decision, about, reason, now=clock())
+        if word.verdict is None:
+            inference.routes.table(word.model)  # The store is away: at least the model must be one that is served.
+        await inference.log([word])
+        return ConsentTaken(
+            id=word.consent_id, model=word.model, version=word.version, decision=decision, actor=word.actor, verdict=word.verdict
+        )
+
+    documented: dict[str, Any] = {"tags": ["models"], "status_code": 202, "responses": schemas.ERRORS, "openapi_extra": schemas.REASON}
+
+    @app.post("/models/{model}/versions/{version}/approve", summary="Agree to a version that the gate has let pass", **documented)
+    async def approve(request: Request, model: str, version: VersionNumber) -> ConsentTaken:
+        return await say(request, "approve", (model, version))
+
+    @app.post("/models/{model}/versions/{version}/reject", summary="Refuse a version that the gate has let pass", **documented)
+    async def reject(request: Request, model: str, version: VersionNumber) -> ConsentTaken:
+        return await say(request, "reject", (model, version))
+
+
 def _add_state(app: FastAPI, inference: Inference, registry: CollectorRegistry) -> None:
     @app.get("/health", tags=["state"], summary="Whether this process answers")
     async def health() -> Health:
@@ -124,7 +160,12 @@ def _add_state(app: FastAPI, inference: Inference, registry: CollectorRegistry) 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(TreadleError)
     async def ours(_request: Request, error: TreadleError) -> Response:
-        return JSONResponse(body_of(error), status_of(error))
+        return JSONResponse(body_of(error), status_of(error), headers=headers_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def unfit(_request: Request, error: RequestValidationError) -> Response:
+        found = RequestInvalid([FieldProblem(str(one["loc"][-1]), str(one["input"]), one["msg"]) for one in error.errors()])
+        return JSONResponse(body_of(found), status_of(found))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -186,7 +227,8 @@ class _OpenApi:
             interface = routes.champion(name).interface
             paths |= schemas.paths(name, interface)
             known |= schemas.components(name, interface)
-        return {**base, "paths": paths, "components": {**base["components"], "schemas": known}}
+        secured = {"securitySchemes": schemas.SECURITY} if any("/approve" in path for path in paths) else {}
+        return {**base, "paths": paths, "components": {**base["components"], "schemas": known, **secured}}
 
 
 def _summary(routes: Routes, model: str) -> ModelSummary:

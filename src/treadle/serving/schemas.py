@@ -110,6 +110,41 @@ class Accepted(BaseModel):
     accepted: int
 
 
+class ConsentTaken(BaseModel):
+    """What was said is logged, and counts when it has reached the store. ``verdict`` is what it is about, where that is known."""
+
+    id: str
+    model: str
+    version: int
+    decision: Literal["approve", "reject"]
+    actor: str
+    verdict: str | None
+
+
+REASON = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"reason": {"type": "string", "description": "Why, for the record."}},
+                    "required": ["reason"],
+                    "additionalProperties": False,
+                },
+                "example": {"reason": "Looked at the card and at the errors by region."},
+            }
+        },
+    },
+    "security": [{"key": []}, {"bearer": []}],
+}
+"""What the routes of approve and reject take, which FastAPI does not see."""
+
+SECURITY = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `treadle key add`."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The same key."},
+}
+
 ERRORS: dict[int | str, dict[str, Any]] = {
     # A whole class, because FastAPI would add a 422 of its own shape to a 404 alone.
     "4XX": {"description": "No such model; the error lists those there are.", "model": Error},

@@ -22,9 +22,21 @@ from sqlalchemy.exc import DBAPIError
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
 from treadle.serving.counting import ProfileCounter
-from treadle.serving.spool import EventRecord, Frames, LabelRecord, PredictionRecord, Record, read_frames, salt_of, segments, writer_gone
+from treadle.serving.spool import (
+    ConsentRecord,
+    EventRecord,
+    Frames,
+    LabelRecord,
+    PredictionRecord,
+    Record,
+    read_frames,
+    salt_of,
+    segments,
+    writer_gone,
+)
 from treadle.settings import Workspace
-from treadle.state import events, log
+from treadle.state import consents, events, log, verdicts
+from treadle.state.consents import Word
 from treadle.state.log import Part
 from treadle.state.store import Store
 
@@ -154,6 +166,8 @@ def _insert(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
     for record in bite.records:
         if isinstance(record, EventRecord):
             _append_event(conn, record)
+        elif isinstance(record, ConsentRecord):
+            _give(conn, record)
     return predictions
 
 
@@ -168,6 +182,21 @@ def _insert_one_by_one(conn: Connection, bite: Bite) -> Sequence[PredictionRecor
             told = {"segment": bite.segment, "start": bite.start, "number": number, "error": type(error).__name__}
             _append_event(conn, EventRecord("log.refused", None, told, bite.at))
     return taken
+
+
+def _give(conn: Connection, record: ConsentRecord) -> None:
+    """Put what a person has said beside the verdict that it is about; an event alone where there is none."""
+    verdict = (
+        verdicts.get(conn, record.verdict)
+        if record.verdict is not None
+        else verdicts.latest(conn, record.model, record.version, "gate", until=record.at)
+    )
+    if verdict is None:
+        told = {key: getattr(record, key) for key in ("version", "decision", "reason", "actor", "source")}
+        _append_event(conn, EventRecord("consent.unplaced", record.model, told, record.at))
+        return
+    word = Word(record.decision, record.reason, record.actor, record.source, record.at, record.consent_id)
+    consents.give(conn, word.on(verdict))
 
 
 def _append_event(conn: Connection, record: EventRecord) -> None:

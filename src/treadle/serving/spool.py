@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -75,6 +75,20 @@ class LabelRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="l
     entity: str | None = None
 
 
+class ConsentRecord(msgspec.Struct, frozen=True, array_like=True, tag="consent"):
+    """What a person has said about a version; ``verdict`` is empty where it could not be looked up. ``at`` in epoch seconds."""
+
+    consent_id: str
+    model: str
+    version: int
+    decision: Literal["approve", "reject"]
+    reason: str
+    actor: str
+    source: str
+    at: float
+    verdict: str | None = None
+
+
 class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     """Something that a worker did or saw, for the chained events; ``at`` in epoch seconds."""
 
@@ -84,7 +98,7 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
     at: float
 
 
-Record = PredictionRecord | LabelRecord | EventRecord
+Record = PredictionRecord | LabelRecord | ConsentRecord | EventRecord
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Record])

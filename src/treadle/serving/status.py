@@ -10,6 +10,13 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.BodyMalformed: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.RequestInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ReasonMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NobodyNamed: HTTPStatus.UNAUTHORIZED,
+    errors.KeyUnknown: HTTPStatus.UNAUTHORIZED,
+    errors.RoleMissing: HTTPStatus.FORBIDDEN,
+    errors.NotAsked: HTTPStatus.FORBIDDEN,
+    errors.NothingToConsent: HTTPStatus.NOT_FOUND,
+    errors.KeysInvalid: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ModelNotServed: HTTPStatus.NOT_FOUND,
     errors.ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PredictionFailed: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -20,6 +27,11 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
 def status_of(error: TreadleError) -> HTTPStatus:
     """Return the status of an error; one that is not listed is a fault of ours."""
     return STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def headers_of(error: TreadleError) -> dict[str, str] | None:
+    """Return the headers that the status of an error asks for."""
+    return {"WWW-Authenticate": "Bearer"} if status_of(error) == HTTPStatus.UNAUTHORIZED else None
 
 
 def told(what: str, fix: str = "", problems: tuple[FieldProblem, ...] = ()) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.inference import Inference
 from treadle.serving.metrics import ServingMetrics
+from treadle.serving.people import People
 from treadle.serving.spool import SpoolWriter
 from treadle.settings import Workspace
-from treadle.state.store import open_store
+from treadle.state.store import Store, open_store
 
 POLL_SECONDS = 0.25
 """A new generation is followed within a second, whatever longer pause the settings ask for."""
@@ -37,6 +38,7 @@ def build(workspace: Workspace) -> FastAPI:
     metrics = ServingMetrics(registry)
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
     inference = Inference(spool, metrics)
+    people = People(workspace, lambda: Store(workspace.store_url))
     follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace(workspace.bundle_dir), spool, metrics)
 
     @contextlib.asynccontextmanager
@@ -49,15 +51,22 @@ def build(workspace: Workspace) -> FastAPI:
         with contextlib.suppress(asyncio.CancelledError):
             await following
         follower.close()
+        people.close()
         spool.close()
 
-    return create_app(inference, registry, lifespan=lifespan)
+    return create_app(inference, registry, people=people, lifespan=lifespan)
 
 
 def run(workspace: Workspace, listener: socket.socket) -> None:
     """Answer on ``listener`` until SIGTERM; then finish what has begun."""
     config = uvicorn.Config(
-        build(workspace), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS
+        build(workspace),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        # The address of a caller is that of the connection: what a header says about it anybody could have written.
+        proxy_headers=False,
     )
     # uvicorn raises the signal again when it has drained; before and after that it just means: leave.
     signal.signal(signal.SIGTERM, _leave)

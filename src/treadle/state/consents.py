@@ -9,13 +9,14 @@ from typing import Literal
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
+from treadle.errors import ReasonMissing
 from treadle.state import events
 from treadle.state.schema import consents
 from treadle.state.verdicts import Verdict
 
 Decision = Literal["approve", "reject"]
 
-KINDS: dict[Decision, str] = {"approve": "consent.given", "reject": "consent.refused"}
+REASON_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ class Word:
         return Consent(self.id, *what, self.decision, self.reason, self.actor, self.source, self.at)
 
 
+def why(what: str, reason: object) -> str:
+    """Return the reason for ``what`` as it is kept: one line without characters that a terminal would obey.
+
+    Raises:
+        ReasonMissing: nothing is left.
+    """
+    words = " ".join(reason.split()) if isinstance(reason, str) else ""
+    kept = "".join(character for character in words if character.isprintable())[:REASON_LENGTH].strip()
+    if not kept:
+        raise ReasonMissing(what)
+    return kept
+
+
 def give(conn: Connection, consent: Consent) -> Consent:
     """Insert ``consent`` with its event; if one with its id is there already, return that one unchanged."""
     events.lock(conn)
@@ -59,7 +73,10 @@ def give(conn: Connection, consent: Consent) -> Consent:
         return _read(there)
     conn.execute(insert(consents).values(**asdict(consent)))
     told = {key: value for key, value in asdict(consent).items() if key not in {"model", "actor", "at"}}
-    events.append(conn, KINDS[consent.decision], at=consent.at, model=consent.model, actor=consent.actor, data=told)
+    agreed = consent.decision == "approve"
+    events.append(
+        conn, "consent.given" if agreed else "consent.refused", at=consent.at, model=consent.model, actor=consent.actor, data=told
+    )
     return consent
 
 
