@@ -1,7 +1,7 @@
-"""Work with the running service: serve, run_loop, predict, label, simulate, run_demo."""
+"""Work with the running service: serve, up, run_loop, predict, label, simulate, run_demo."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,10 @@ from treadle.api.opening import Place, found, opened
 
 if TYPE_CHECKING:
     from treadle.simulation.traffic import Tally
+
+
+def _silent(_told: object) -> None:
+    """Tell nobody."""
 
 
 def serve(
@@ -25,6 +29,20 @@ def serve(
     run(found(workspace, port=port, workers=workers), tell=tell, stop=stop)
 
 
+def up(
+    *,
+    port: int | None = None,
+    workers: int | None = None,
+    workspace: Place = None,
+    tell: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+) -> None:
+    """Run the service, the controller and the MLflow page together, and start again whatever dies, until ``stop`` is set."""
+    from treadle import stack
+
+    stack.up(found(workspace, port=port, workers=workers), tell=tell, stop=stop or threading.Event())
+
+
 def run_loop(*, once: bool = False, workspace: Place = None, stop: threading.Event | None = None) -> None:
     """Run the controller: watch the models, retrain, judge, roll out, until ``stop`` is set; ``once``: one round.
 
@@ -36,13 +54,60 @@ def run_loop(*, once: bool = False, workspace: Place = None, stop: threading.Eve
         control.run(place, store, stop or threading.Event(), once=once)
 
 
-def predict(model: str, rows: Path | None = None, *, url: str | None = None, workspace: Place = None) -> list[dict[str, Any]]:
-    """Return the running service's answers for the rows of a JSON file or, without one, for the contract's example row."""
-    from treadle.console import client
+def predict(
+    model: str,
+    rows: "Path | str | Sequence[Mapping[str, Any]] | None" = None,
+    *,
+    raw: bool = False,
+    url: str | None = None,
+    workspace: Place = None,
+    say: Callable[[str], None] = _silent,
+    progress: Callable[[int], None] = _silent,
+) -> list[dict[str, Any]]:
+    """Return the running service's answers, in the order of the rows. The service logs each.
+
+    Args:
+        model: name of the model.
+        rows: a file (CSV, Parquet, JSON) with the columns of the contract, or rows as JSON objects; without either, the example row.
+        raw: whether the file has the form that ``load`` in model.py reads.
+        url: address of the service; without it, the workspace's own.
+        workspace: where; without it, the workspace of the current folder.
+        say: called with what a person should know, such as columns that are left out.
+        progress: called with the number of rows answered so far.
+    """
+    from treadle.console import asking, client
+    from treadle.engine.encode import example
     from treadle.projects import find
 
     place = found(workspace)
-    return client.predict(url or client.address(place), find(place, model), rows)
+    project, address = find(place, model), url or client.address(place)
+    if isinstance(rows, str | Path):
+        return asking.ask(place, asking.Source(address, project, Path(rows), raw), say=say, progress=progress)
+    given = [example(project.contract.interface)] if rows is None else rows
+    return client.ask_rows(address, model, given, [f"row {number}" for number in range(1, len(given) + 1)])
+
+
+def predict_file(
+    model: str,
+    file: Path | str,
+    out: Path | str,
+    *,
+    raw: bool = False,
+    url: str | None = None,
+    workspace: Place = None,
+    say: Callable[[str], None] = _silent,
+    progress: Callable[[int], None] = _silent,
+) -> int:
+    """Write the running service's answers to the rows of a file to ``out`` (.csv, .parquet or .json), and return how many there are.
+
+    The rest is as in ``predict``; a file of any length takes the memory of a batch. This is ``treadle predict MODEL FILE --out``.
+    """
+    from treadle.console import asking, client
+    from treadle.projects import find
+
+    place = found(workspace)
+    source = asking.Source(url or client.address(place), find(place, model), Path(file), raw)
+    return asking.ask_into(Path(out), source, say=say, progress=progress)
 
 
 def label(

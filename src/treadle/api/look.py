@@ -1,11 +1,13 @@
-"""Look and change nothing: status, drift, why, schema."""
+"""Look and change nothing: status, drift, why, schema, doctor."""
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from treadle.api.opening import Place, opened
+from treadle.api.opening import Place, found, opened
+from treadle.errors import WorkspaceNotFound
 
 if TYPE_CHECKING:
+    from treadle.checking.outcome import Outcome
     from treadle.console.overview import ModelOverview
     from treadle.monitoring.observe import Observation
 
@@ -42,3 +44,14 @@ def schema() -> dict[str, Any]:
     from treadle.spec import contract_schema
 
     return contract_schema()
+
+
+def doctor(*, workspace: Place = None) -> "list[Outcome]":
+    """Check the machine, the settings, the ports, the data mirror and the state, and say what to do about what is wrong."""
+    from treadle.checking import machine
+
+    try:
+        place = found(workspace)
+    except WorkspaceNotFound:
+        return machine.examine(None)
+    return machine.examine(place)

@@ -1,5 +1,6 @@
-"""Commands around the running service: serve, loop, predict, label, simulate, demo."""
+"""Commands around the running service: serve, loop, up, predict, label, simulate, demo."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from treadle.cli.options import Json, ModelName, RowFile, Seed, Url
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (serve, loop, predict, label, simulate, demo):
+    for command in (serve, loop, up, predict, label, simulate, demo):
         app.command()(command)
 
 
@@ -38,13 +39,54 @@ def loop(
         api.run_loop(once=once, stop=stop)
 
 
-def predict(model: ModelName, rows: RowFile = None, url: Url = None, json: Json = False) -> None:
-    """Ask the running service for a prediction; without a file, for the contract's example row."""
-    from treadle import api
-    from treadle.console import client, out
+def up(
+    port: Annotated[int | None, typer.Option("--port", help="Port of the API; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Serving processes.")] = None,
+) -> None:
+    """Run the service, the controller and the MLflow page together until Ctrl-C. What dies is started again."""
+    import threading
 
-    answers = api.predict(model, rows, url=url)
-    out.answer(answers, json=json, text=client.answer_lines(answers))
+    from treadle import api
+    from treadle.console import out
+    from treadle.serving.supervisor import stopped_by_signals
+
+    stop = threading.Event()
+    with stopped_by_signals(stop):
+        api.up(port=port, workers=workers, tell=out.say, stop=stop)
+
+
+def predict(
+    model: ModelName,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="CSV, Parquet or JSON with the columns of the contract; without it, the example row."),
+    ] = None,
+    rows: RowFile = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The file has the form that load() in model.py reads.")] = False,
+    to: Annotated[Path | None, typer.Option("--out", help="Write all answers to this .csv, .parquet or .json.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Ask the running service about the rows of a file, in its order; without a file, about the contract's example row."""
+    from treadle import api
+    from treadle.console import answers, out
+
+    if file is not None and rows is not None:
+        message = "Give the file once: as FILE, or with --file."
+        raise typer.BadParameter(message)
+    path, say = file or rows, out.hint
+    if to is not None and path is None:
+        message = "--out wants the answers to a file of rows: name the FILE."
+        raise typer.BadParameter(message)
+    with out.counting("rows answered") as progress:
+        if path is not None and to is not None:
+            count = api.predict_file(model, path, to, raw=raw, url=url, say=say, progress=progress)
+        else:
+            answered = api.predict(model, path, raw=raw, url=url, say=say, progress=progress)
+    if to is not None:
+        out.answer({"answered": count, "out": str(to)}, json=json, text=f"{count} rows answered; the answers are in {to}.")
+    else:
+        out.answer(answered, json=json, text=answers.shown(answered))
 
 
 def label(

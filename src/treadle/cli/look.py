@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: status, drift, why, schema."""
+"""Commands that look and change nothing: status, drift, why, schema, doctor."""
 
 import typer
 
@@ -7,7 +7,7 @@ from treadle.cli.options import Json, ModelName
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (status, drift, why, schema):
+    for command in (status, drift, why, schema, doctor):
         app.command()(command)
 
 
@@ -44,3 +44,15 @@ def schema() -> None:
     from treadle.console import out
 
     out.answer(api.schema(), json=True, text="")
+
+
+def doctor(json: Json = False) -> None:
+    """Check the machine, the settings, the ports, the mirror and the state, and say what to do. Exit code 1 when something is wrong."""
+    from treadle import api
+    from treadle.checking.outcome import failed
+    from treadle.console import out, outcomes
+
+    found = api.doctor()
+    out.answer(found, json=json, text=outcomes.table(outcomes.summary(found), found))
+    if failed(found):
+        raise typer.Exit(1)

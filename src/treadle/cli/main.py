@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import labels, live, look, model
+from treadle.cli import labels, live, look, model, retention
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -39,6 +39,7 @@ def _treadle(
 model.register(app)
 live.register(app)
 labels.register(app)
+retention.register(app)
 look.register(app)
 
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from treadle.demo.healing import HEALED_FROM, Healing
 from treadle.simulation.traffic import Tally
+from treadle.stack import Addresses
 from treadle.state.events import Event
 
 STAYS_DOWN_BELOW = 0.2
@@ -22,15 +23,6 @@ class Plan:
     retrain: bool = True
     step: bool = False
     stop: bool = False
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where the services of the demo answer."""
-
-    api: str
-    tracking: str
-    controller: str
 
 
 @dataclass

@@ -16,7 +16,6 @@ from treadle.console.screen import Bar, Screen
 from treadle.demo import report
 from treadle.demo.healing import measure
 from treadle.demo.report import Plan
-from treadle.demo.services import Services
 from treadle.demo.stages import STAGES, Stage
 from treadle.demo.stream import Stream
 from treadle.errors import DemoStuck
@@ -27,6 +26,7 @@ from treadle.serving.supervisor import Notice
 from treadle.settings import Workspace
 from treadle.simulation.traffic import Pace, Tally, Traffic, canonical_answer
 from treadle.simulation.world import World, open_world
+from treadle.stack import Stack
 from treadle.state import events, turns
 from treadle.state.events import Event
 from treadle.state.schema import predictions
@@ -95,18 +95,18 @@ class Demo:
             self._bring_live(project)
         first = self._champion()
         self._stage("serve")
-        with Services(self._workspace, self._notice) as services:
-            told = services.addresses
+        with Stack(self._workspace, self._notice, free_ports=True) as stack:
+            told = stack.addresses
             self._screen.line(f"API {told.api}/docs   MLflow {told.tracking}   controller {told.controller}", "good")
-            times = self._traffic(services)
+            times = self._traffic(stack)
             healing = measure(
                 self._project, self._bundles, self._fresh_world(), {"first": first, "last": self._champion()}, seed=self._plan.seed
             )
             outcome = report.judge(self._plan, healing, times, self._events)
-            self._screen.table(report.table(healing, times, services.addresses, shift=self._plan.shift))
+            self._screen.table(report.table(healing, times, stack.addresses, shift=self._plan.shift))
             self._screen.line(outcome.sentence, "good" if outcome.good else "bad")
             if not self._plan.stop:
-                self._wait_for_ctrl_c(services)
+                self._wait_for_ctrl_c(stack)
         return 0 if outcome.good else 1
 
     @property
@@ -128,8 +128,8 @@ class Demo:
         if deployment is None:
             raise DemoStuck(f"the gate refused the first version of {project.name}: {' '.join(verdict.reasons)}", self._logs)
 
-    def _traffic(self, services: Services) -> report.Times:
-        clients = [self._client(services.addresses.api, project) for project in self._projects.values()]
+    def _traffic(self, stack: Stack) -> report.Times:
+        clients = [self._client(stack.addresses.api, project) for project in self._projects.values()]
         shifting = clients[0]
         times = report.Times()
         self._stage("traffic")
@@ -248,8 +248,8 @@ class Demo:
         if notice.what in {"died", "started"}:
             self._screen.line(f"{notice.child} {notice.what} ({notice.detail})", "bad" if notice.what == "died" else "quiet")
 
-    def _wait_for_ctrl_c(self, services: Services) -> None:
-        self._screen.line(f"The services stay up: {services.addresses.api}/docs, {services.addresses.tracking}. Ctrl-C stops them.")
+    def _wait_for_ctrl_c(self, stack: Stack) -> None:
+        self._screen.line(f"The services stay up: {stack.addresses.api}/docs, {stack.addresses.tracking}. Ctrl-C stops them.")
         with suppress(KeyboardInterrupt):
             while True:
                 self._tell_events()

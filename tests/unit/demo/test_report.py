@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from treadle.demo.healing import Healing
-from treadle.demo.report import Addresses, Plan, Times, judge, table
+from treadle.demo.report import Plan, Times, judge, table
 from treadle.simulation.traffic import Tally
+from treadle.stack import Addresses
 from treadle.state.events import Event
 
 PLACES = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3/metrics")
