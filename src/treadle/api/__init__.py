@@ -1,19 +1,26 @@
 """The Python API: what each command does, as a function. ``import treadle`` offers all of them, as in ``treadle.train("churn")``."""
 
+from treadle.api.data import validate
+from treadle.api.draft import init
 from treadle.api.labels import labels_import
-from treadle.api.live import label, predict, run_demo, run_loop, serve, simulate, up
+from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
 from treadle.api.look import doctor, drift, schema, status, why
 from treadle.api.model import evaluate, gate, promote, rollback, train
+from treadle.api.retention import gc, reset
 
 __all__ = [
     "doctor",
     "drift",
     "evaluate",
     "gate",
+    "gc",
+    "init",
     "label",
     "labels_import",
     "predict",
+    "predict_file",
     "promote",
+    "reset",
     "rollback",
     "run_demo",
     "run_loop",
@@ -23,5 +30,6 @@ __all__ = [
     "status",
     "train",
     "up",
+    "validate",
     "why",
 ]

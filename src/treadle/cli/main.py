@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import labels, live, look, model, retention
+from treadle.cli import data, draft, labels, live, look, model, retention
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -36,6 +36,8 @@ def _treadle(
     """One description per model; everything else is derived from it; the loop closes by itself."""
 
 
+data.register(app)
+draft.register(app)
 model.register(app)
 live.register(app)
 labels.register(app)

@@ -4,7 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from treadle.state.events import Event
+
 Facts = Mapping[str, Any]
+
+MACHINES = {"treadle", "worker"}
+"""Actors that are nobody."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,12 @@ def narrate(kind: str, model: str | None, facts: Facts) -> Line:
     tell = LINES.get(kind)
     line = tell(facts) if tell is not None else Line(f"{kind} {dict(facts)}", "quiet")
     return Line(f"{model}: {line.text}" if model else line.text, line.style)
+
+
+def tell(event: Event) -> Line:
+    """Return the line for an event, with the person who acted, if one did."""
+    line = narrate(event.kind, event.model, event.data)
+    return line if event.actor in MACHINES else Line(f"{line.text} ({event.actor})", line.style)
 
 
 def _deployed(facts: Facts) -> Line:
@@ -46,6 +57,13 @@ def _episode(facts: Facts) -> Line:
     return Line(f"ALARM, {facts['signal']} of version {facts['version']}: {facts['evidence']['reasons'][0]}", "bad")
 
 
+def _validated(facts: Facts) -> Line:
+    if not facts["warnings"]:
+        return Line(f"the rows keep the contract; {facts['report']}", "quiet")
+    more = f" (and {facts['warnings'] - 1} more)" if facts["warnings"] > 1 else ""
+    return Line(f"the rows keep the contract, with a warning: {facts['first']}{more}; {facts['report']}", "quiet")
+
+
 def _trained(facts: Facts) -> Line:
     value = facts["value"]
     return Line(f"trained and exported: {facts['metric']} {'not measured' if value is None else f'{value:.3f}'} on the holdout")
@@ -69,9 +87,16 @@ def _turn_closed(facts: Facts) -> Line:
     return Line(f"the turn ends: {facts['outcome']}. {facts['reason']}", "good" if facts["outcome"] == "promoted" else "bad")
 
 
+def _asked(facts: Facts) -> Line:
+    people, of = facts["people"], facts["of"]
+    whom = f"{people} of {', '.join(of)}" if of else "1 person" if people == 1 else f"{people} people"
+    return Line(f"version {facts['version']} has passed the gate; {whom} must agree before it meets live traffic", "change")
+
+
 _STEPS = {
     "train": "the rows are snapshotted; a challenger is trained",
     "judge": "the challenger is registered; later rows of other entities will judge it",
+    "consent": "the challenger waits for consent",
     "canary": "the challenger meets live traffic",
 }
 
@@ -79,6 +104,7 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "data.snapshotted": lambda facts: Line(
         f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"
     ),
+    "data.validated": _validated,
     "data.refused": lambda facts: Line(f"the data are refused: {_one_line(facts['error'])}", "bad"),
     "training.finished": _trained,
     "training.failed": lambda facts: Line(f"the training failed: {_one_line(facts['error'])}", "bad"),
@@ -94,7 +120,20 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "turn.opened": lambda facts: Line(f"a turn of the loop opens. {facts['cause']}", "change"),
     "turn.advanced": _turn_advanced,
     "turn.closed": _turn_closed,
+    "approval.needed": _asked,
+    "consent.given": lambda facts: Line(f"version {facts['version']} is approved: {facts['reason']}", "good"),
+    "consent.refused": lambda facts: Line(f"version {facts['version']} is refused by a person: {facts['reason']}", "bad"),
+    "consent.unplaced": lambda facts: Line(
+        f"{facts['actor']} wanted to {facts['decision']} version {facts['version']}, on which there was no verdict: nothing was changed",
+        "bad",
+    ),
+    "loop.paused": lambda facts: Line(f"the loop is paused: {facts['reason']}", "change"),
+    "loop.resumed": lambda facts: Line(f"the loop goes on: {facts['reason']}", "change"),
     "alias.overridden": _overridden,
+    "gc.removed": lambda facts: Line(
+        f"removed: {facts['count']} of {facts['what']}, about {facts['bytes'] / 1e6:.1f} MB. {facts['reason']}", "quiet"
+    ),
+    "model.reset": lambda facts: Line(f"reset: {facts['rows']} rows and all versions were removed", "change"),
     "person.needed": lambda facts: Line(f"a person is needed: {facts['reason']}", "bad"),
     "controller.stumbled": lambda facts: Line(f"the controller stumbled: {_one_line(facts['error'])}", "bad"),
     "profile.uncounted": lambda facts: Line(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from treadle.errors.base import TreadleError, choose_from
+from treadle.errors.bundle import BundleNotFound
 
 
 class TrackingUnavailable(TreadleError):
@@ -112,3 +113,16 @@ class RoleEmpty(TreadleError):
 
     def __init__(self, model: str, role: str) -> None:
         super().__init__(f"No version of {model} is {role} now.", fix="`treadle status` shows which version has which role.")
+
+
+class GenerationGone(BundleNotFound):
+    """A generation cannot come back, because a bundle that it needs was removed."""
+
+    def __init__(self, model: str, generation: int, version: int, digest: str, reachable: Iterable[int]) -> None:
+        TreadleError.__init__(
+            self,
+            f"Generation {generation} of {model} cannot come back: bundle {digest} of its version {version} is no longer there. "
+            "`treadle gc` removes what retention.generations does not reach.",
+            problems=[f"whose bundles are still there: {choose_from(map(str, reachable))}"],
+            fix=f"`treadle rollback {model} --to N` takes one of them, `treadle train {model}` makes a new version.",
+        )

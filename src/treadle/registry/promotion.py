@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from treadle.bundle.manifest import MANIFEST_FILE
 from treadle.bundle.place import BundlePlace
 from treadle.engine.session import Engine
-from treadle.errors import BundleInvalid, ConsentMissing, NoCanary, NotPermitted
+from treadle.errors import BundleInvalid, BundleNotFound, ConsentMissing, GenerationGone, NoCanary, NotPermitted
 from treadle.projects import Project
 from treadle.registry import consent, evidence, gate, permission
-from treadle.registry.evidence import Candidate
+from treadle.registry.evidence import Candidate, Jury
 from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
 from treadle.state import consents, deployments, verdicts
@@ -40,12 +40,20 @@ class CanaryDecision(Protocol):
         """Why, in full sentences."""
 
 
-def gate_version(
-    workspace: Workspace, store: Store, project: Project, version: int, *, at: float, evidence_rows: LabelledRows | None = None
+def gate_version(  # noqa: PLR0913 - as promote
+    workspace: Workspace,
+    store: Store,
+    project: Project,
+    version: int,
+    *,
+    at: float,
+    evidence_rows: LabelledRows | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> Verdict:
     """Judge a version by the policy as it is now, against the champion as it is now, and record the verdict.
 
-    Champion and challenger are compared on ``evidence_rows``, logged and labelled, or else on their common holdout.
+    Champion and challenger are compared on ``evidence_rows``, logged and labelled, or else on their common holdout. They are rows
+    of the challenger's interface; ``left_out`` are sentences about logged rows that could not be read so.
 
     Raises:
         VersionNotFound, VersionNotSealed: MLflow knows no such version.
@@ -57,7 +65,7 @@ def gate_version(
         present = deployments.current(conn, project.name)
     slot = present.champion if present else None
     champion = load(workspace, project.name, slot.version, slot.digest) if slot else None
-    found = evidence.gather(workspace, project, challenger, champion, evidence_rows)
+    found = evidence.gather(workspace, project, challenger, champion, Jury(evidence_rows, left_out) if evidence_rows is not None else None)
     clauses = gate.judge(found, project.contract.policy.gate, project.contract.metric)
     verdict = Verdict(
         id=str(uuid.uuid4()),
@@ -92,6 +100,7 @@ def promote(  # noqa: PLR0913 - a change of roles names everything that it rests
     """
     digest = _servable(workspace, project, version)
     with store.write() as conn:
+        _require_there(workspace, digest)
         present = _require_permitted(conn, project, (version, digest), verdict)
         _require_agreed(conn, project, verdict, at)
         slots = deployments.promoted(present, Slot("champion", version, digest, 1.0))
@@ -106,6 +115,7 @@ def start_canary(  # noqa: PLR0913 - as promote
     digest = _servable(workspace, project, version)
     weight = project.contract.policy.rollout.weight
     with store.write() as conn:
+        _require_there(workspace, digest)
         present = _require_permitted(conn, project, (version, digest), verdict)
         _require_agreed(conn, project, verdict, at)
         if present is None:
@@ -167,15 +177,38 @@ def rollback(  # noqa: PLR0913 - as promote
 
     Raises:
         NothingToRollBack: there is no such generation.
-        BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle can no longer be served.
+        GenerationGone: a bundle that it needs was removed.
+        BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle can no longer be served.
     """
     with store.write() as conn:
         present = deployments.current(conn, model)
         expected = present.generation if present else 0
         back = deployments.rollback(conn, model, expected=expected, reason=reason, at=at, actor=actor, to=to)
-        for slot in back.slots:
-            load(workspace, model, slot.version, slot.digest)  # an error takes the new generation back
+        _load_all(workspace, conn, back)  # an error takes the new generation back
     return back
+
+
+def _load_all(workspace: Workspace, conn: Connection, back: Deployment) -> None:
+    """Load every version of a generation that comes back."""
+    try:
+        for slot in back.slots:
+            load(workspace, back.model, slot.version, slot.digest)
+    except BundleNotFound as error:
+        older, place = deployments.history(conn, back.model)[:-1], BundlePlace(workspace.bundle_dir)
+        source = next(item for item in reversed(older) if set(deployments.without_canary(item)) == set(back.slots))
+        there = [item.generation for item in older[:-1] if all(place.has(each.digest) for each in deployments.without_canary(item))]
+        raise GenerationGone(back.model, source.generation, slot.version, slot.digest, there) from error
+
+
+def _require_there(workspace: Workspace, digest: str) -> None:
+    """Refuse a bundle that has been cleared away since it was looked at; under the write lock it cannot go any more.
+
+    Raises:
+        BundleNotFound: it is gone.
+    """
+    place = BundlePlace(workspace.bundle_dir)
+    if not place.has(digest):
+        raise BundleNotFound(digest, place.folder)
 
 
 def load(workspace: Workspace, model: str, version: int, digest: str) -> Candidate:
