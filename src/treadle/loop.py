@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from treadle.bundle.place import BundlePlace
-from treadle.errors import PortTaken, TrackingUnavailable
+from treadle.errors import AlreadyChampion, PortTaken, SnapshotCorrupt, SnapshotNotFound, TrackingUnavailable
 from treadle.projects import Project
-from treadle.registry import aliases, evidence, promotion, versions
+from treadle.registry import aliases, origin, promotion, versions
 from treadle.registry.tracking import Registered, Tracking
 from treadle.retraining import rows
 from treadle.settings import Workspace
-from treadle.state import deployments
+from treadle.state import consents, deployments, verdicts
 from treadle.state.deployments import Deployment
 from treadle.state.log import LabelledRows
 from treadle.state.store import Store
@@ -36,27 +36,57 @@ class Loop:
     def gate(self, project: Project, version: int | None = None) -> Verdict:
         """registry: judge a version (the newest one, if none is named) by the policy as it is now."""
         found = Tracking(self._workspace).require(project.name, version)
-        jury = self._jury(project, found)
-        return promotion.gate_version(self._workspace, self._store, project, found.version, at=self._clock(), evidence_rows=jury)
+        jury, left_out = self._jury(project, found)
+        return promotion.gate_version(
+            self._workspace, self._store, project, found.version, at=self._clock(), evidence_rows=jury, left_out=left_out
+        )
 
-    def _jury(self, project: Project, found: Registered) -> LabelledRows | None:
-        """Return logged rows that are fair to a version and to the champion, where there is one and there are enough of them."""
+    def _jury(self, project: Project, found: Registered) -> tuple[LabelledRows | None, tuple[str, ...]]:
+        """Return logged rows that are fair to a version and to the champion, where there is one and there are enough of them.
+
+        With them come sentences about logged rows that could not be read.
+        """
         deployment = self.deployed(project)
         if deployment is None or deployment.champion is None or deployment.champion.digest == found.digest:
-            return None
-        bundle = BundlePlace(self._workspace.bundle_dir).get(found.digest)
-        trained_on = evidence.trained_on(self._workspace, project, bundle)
+            return None, ()
+        bundles = BundlePlace(self._workspace.bundle_dir)
+        bundle = bundles.get(found.digest)
+        try:
+            trained_on = origin.trained_on(self._workspace, bundle)
+        except (SnapshotNotFound, SnapshotCorrupt):
+            return None, ()  # the gate says so, and records it
+        challenger = rows.Challenger(bundle.interface, bundle.manifest.lineage.cut or 0.0, trained_on)
         with self._store.read() as conn:
-            return rows.jury(conn, project, cut=bundle.manifest.lineage.cut or 0.0, trained_on=trained_on, now=self._clock())
+            jury = rows.jury(conn, bundles, project, challenger, now=self._clock())
+        return (jury.rows, jury.left_out) if jury.enough else (None, ())
 
-    def promote(self, project: Project, version: int | None = None) -> tuple[Verdict, Deployment | None]:
-        """Registry → serving: gate a version and, if it passes, give it all traffic. Servers follow by themselves."""
-        verdict = self.gate(project, version)
+    def promote(self, project: Project, version: int | None = None, *, actor: str = "treadle") -> tuple[Verdict, Deployment | None]:
+        """Registry → serving: gate a version and, if it passes, give it all traffic. Servers follow by themselves.
+
+        Raises:
+            ConsentMissing: people must agree, or one has refused.
+            AlreadyChampion: it has all the traffic there is.
+        """
+        verdict = self._spoken_about(project, version) or self.gate(project, version)
         if not verdict.passed:
             return verdict, None
-        deployment = promotion.promote(self._workspace, self._store, project, verdict.version, verdict, at=self._clock())
+        deployment = promotion.promote(
+            self._workspace, self._store, project, verdict.version, verdict, at=self._clock(), actor=actor
+        )
         self._project_aliases()
         return verdict, deployment
+
+    def _spoken_about(self, project: Project, version: int | None) -> Verdict | None:
+        """Return the gate's last verdict on a version, if people have spoken about it and it still holds: a new one would ask them anew."""
+        found = Tracking(self._workspace).require(project.name, version)
+        with self._store.read() as conn:
+            present = deployments.current(conn, project.name)
+            if present is not None and present.champion is not None and present.champion.digest == found.digest:
+                raise AlreadyChampion(project.name, found.version)
+            newest = verdicts.latest(conn, project.name, found.version, "gate")
+            if newest is None or not consents.on(conn, newest.id):
+                return None
+            return None if promotion.objection(conn, project, (found.version, found.digest), newest)[1] else newest
 
     def rollback(self, project: Project, *, reason: str, actor: str, to: int | None = None) -> Deployment:
         """Serving: bring back the roles of an older generation as a new one."""

@@ -6,7 +6,7 @@ trusted already, such as rows of a data set: there a category that the interface
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -32,13 +32,24 @@ SHOWN = 100
 
 
 class Encoder:
-    """Checks the rows of requests against one interface, and encodes them."""
+    """Checks the rows of requests against one interface, and encodes them.
 
-    def __init__(self, interface: Interface) -> None:
+    A row may also carry what this interface does not know, but another version of the same model does: it is not encoded.
+
+    Args:
+        interface: what rows are checked against and encoded by.
+        others: interfaces of versions that may answer the same rows; a field that only they know must hold what the first that
+            knows it allows.
+        ignored: fields that versions knew which answer no more; they may hold anything.
+    """
+
+    def __init__(self, interface: Interface, others: Sequence[Interface] = (), ignored: Iterable[str] = ()) -> None:
         self._columns = tuple(column(feature) for feature in interface.features)
         self._codes = tuple((item.name, item.code) for item in self._columns)
-        self._entity = interface.entity
-        self._known = frozenset(interface.feature_names) | ({interface.entity} if interface.entity else set())
+        self._entity = next((one.entity for one in (interface, *others) if one.entity), None)
+        self._known = frozenset(interface.feature_names) | ({self._entity} if self._entity else set())
+        elsewhere = {feature.name: feature for one in reversed(others) for feature in one.features}
+        self._foreign: dict[str, Column | None] = dict.fromkeys(ignored) | {name: column(one) for name, one in elsewhere.items()}
 
     def row(self, payload: object, at: str = "") -> tuple[list[float], str | None]:
         """Return the numbers of one row, in the order of the matrix, and the entity that it names.
@@ -57,7 +68,8 @@ class Encoder:
             except TypeError:  # a list or an object was looked up among the categories
                 values = [None]
             entity = get(self._entity) if self._entity else None
-            if None not in values and payload.keys() <= self._known and (entity is None or _is_entity(entity)):
+            known = payload.keys() <= self._known or not self._refused(payload)
+            if None not in values and known and (entity is None or _is_entity(entity)):
                 return values, entity  # type: ignore[return-value]
         raise RequestInvalid(self._problems(payload, at))
 
@@ -87,6 +99,14 @@ class Encoder:
             raise RequestInvalid(problems)
         return np.array(values, dtype=np.float32).reshape(len(values), len(self._columns)), entities
 
+    def _refused(self, payload: Mapping[str, object]) -> list[str]:
+        """Return the fields that this interface does not know, and no other version of the model knows with such a value."""
+        return [name for name in payload if name not in self._known and not self._passes_elsewhere(name, payload[name])]
+
+    def _passes_elsewhere(self, name: str, value: object) -> bool:
+        foreign = self._foreign.get(name)
+        return name in self._foreign if foreign is None else _passes(foreign, value)
+
     def _problems(self, payload: object, at: str) -> list[FieldProblem]:
         """Return every reason why this row is refused; off the hot path."""
         if not isinstance(payload, dict):
@@ -101,9 +121,12 @@ class Encoder:
         entity = payload.get(self._entity) if self._entity else None
         if entity is not None and not _is_entity(entity):
             problems.append(FieldProblem(f"{at}{self._entity}", shown(entity), ENTITY_ALLOWED))
-        unknown = [name for name in payload if name not in self._known]
-        allowed = f"no such field: {choose_from(self._known)}"
-        return problems + [FieldProblem(at + str(shown(name)), shown(payload[name]), allowed) for name in unknown]
+        return problems + [FieldProblem(at + str(shown(name)), shown(payload[name]), self._said(name)) for name in self._refused(payload)]
+
+    def _said(self, name: str) -> str:
+        """Return what is allowed in a field that was refused and that this interface does not know."""
+        foreign = self._foreign.get(name)
+        return f"no such field: {choose_from(self._known)}" if foreign is None else foreign.allowed
 
 
 def to_matrix(interface: Interface, rows: Sequence[Mapping[str, Any]]) -> Floats:

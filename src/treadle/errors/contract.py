@@ -33,3 +33,17 @@ class ProjectCodeInvalid(TreadleError):
         super().__init__(
             f"The code of the project, {path}, cannot be used: {reason}", fix="docs/guides/project.md shows the functions a model.py has."
         )
+
+
+class ContractBroken(TreadleError):
+    """A contract was changed so that callers of the champion would be refused, or what is logged could not be read."""
+
+    def __init__(self, model: str, champion: int, broken: Sequence[str], edit: str) -> None:
+        other = f"{model}_2"
+        super().__init__(
+            f"The contract of {model} no longer takes all that its champion, version {champion}, takes.",
+            problems=broken,
+            fix=f"So that callers go on undisturbed, write this into model.yaml:\n\n{edit}\n"
+            f"If the change is meant, it is another model: copy projects/{model} to projects/{other}, name it {other} in its model.yaml, "
+            f"serve both and move the callers over; `treadle train {other}` makes its first version. Otherwise: `treadle train {model}`",
+        )

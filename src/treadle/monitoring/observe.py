@@ -11,7 +11,7 @@ from treadle.engine.answer import label_index
 from treadle.errors import NotDeployed
 from treadle.monitoring import drift, onset, quality
 from treadle.monitoring.drift import Counts, DriftReport
-from treadle.monitoring.matured import matured
+from treadle.monitoring.matured import Window, matured
 from treadle.monitoring.quality import QualityReport
 from treadle.projects import Project
 from treadle.spec import Interface
@@ -66,7 +66,7 @@ def observe(store: Store, bundles: BundlePlace, project: Project, *, now: float)
         bundle = bundles.get(champion.digest)
         window = _Window(conn, project.name, champion.version, bundle)
         drifted, drift_onset = _drift(window, project, since, now)
-        rows = matured(conn, project, bundle.interface, since=labelled_since, now=now, limit=MOST_ROWS)
+        rows = matured(conn, Window(project, labelled_since, now, MOST_ROWS), bundle.interface, champion.digest)
     measured, quality_onset = _quality(project, bundle, rows.take(rows.version == champion.version), labelled_since)
     return Observation(champion.version, since, now, drifted, drift_onset, labelled_since, labelled_until, measured, quality_onset)
 

@@ -1,27 +1,27 @@
-"""What the gate judges a version by: its sealed card, its speed here, and a comparison with the champion on fair rows."""
+"""What the gate judges a version by: its held-out rows, its speed here, and a comparison with the champion on fair rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-from pandas import DataFrame
+from typing import Any
 
 from treadle.bundle.manifest import Lineage
 from treadle.bundle.place import Bundle
-from treadle.data.frame import entities, matrix, target
-from treadle.data.snapshot import SnapshotPlace
-from treadle.data.split import split
 from treadle.engine.answer import label_index
 from treadle.engine.encode import example, to_matrix
 from treadle.engine.session import Engine
-from treadle.errors import RowsOverlap, SnapshotNotFound
+from treadle.engine.translate import Floats, translated
+from treadle.errors import RowsOverlap, SnapshotCorrupt, SnapshotNotFound, SplitImpossible, TargetInvalid
 from treadle.projects import Project
+from treadle.registry import origin
 from treadle.registry.gate import Comparison, Evidence, Incomparable
+from treadle.registry.origin import Holdout
+from treadle.registry.succession import breach
 from treadle.settings import Workspace
-from treadle.spec import CategoryFeature, Interface
+from treadle.spec.evolution import Translation, translation
 from treadle.state.log import LabelledRows
 from treadle.training.bootstrap import Paired, paired
-from treadle.training.metrics import Labels
+from treadle.training.lineage import holdout_digest
+from treadle.training.metrics import Labels, baseline_scores, better, measure
 from treadle.training.train import latency
 
 SEED = 0
@@ -45,31 +45,40 @@ class Candidate:
         return self.bundle.manifest.lineage
 
 
-def gather(
-    workspace: Workspace, project: Project, challenger: Candidate, champion: Candidate | None, rows: LabelledRows | None
-) -> Evidence:
-    """Measure what the gate asks for.
+@dataclass(frozen=True)
+class Jury:
+    """Logged, labelled rows that judge a version: rows of its own interface, and a sentence for each lot that was left out."""
+
+    rows: LabelledRows
+    left_out: tuple[str, ...] = ()
+
+
+def gather(workspace: Workspace, project: Project, challenger: Candidate, champion: Candidate | None, jury: Jury | None) -> Evidence:
+    """Measure what the gate asks for. The rows are scored again: a card can make a version look worse than it is, never better.
 
     Args:
         workspace: where the snapshots lie.
         project: names the metric and the confidence.
         challenger: the version to judge.
         champion: the present champion, if there is one.
-        rows: logged, labelled rows to compare both on; without them the holdout is used, if it is the same for both.
+        jury: rows to compare both on; without them the holdout is used, if it is the same for both.
 
     Raises:
         RowsOverlap: the challenger may have learnt from some of the rows.
         LabelInvalid: a label is not a value of the target.
-        SnapshotNotFound, SnapshotCorrupt: the rows that the challenger was trained on are gone.
+        InferenceFailed: a graph fails on the rows.
     """
-    card, interface = challenger.bundle.card, challenger.engine.interface
+    card, interface = challenger.bundle.card, challenger.bundle.interface
+    found = _found(workspace, challenger)
+    held = found if isinstance(found, Holdout) else None
     return Evidence(
-        metrics=card["metrics"],
-        baseline=card["baseline"],
+        metrics=_worse(_measured(challenger, held), card.get("metrics", {}), worse=-1),
+        baseline=_worse(_trivial(challenger, held), card.get("baseline", {}), worse=1),
         parity_share=card["parity"]["share_beyond"],
         parity_rows=card["parity"]["rows"],
         latency=latency(challenger.engine, to_matrix(interface, [example(interface)])),
-        comparison=_compare(workspace, project, challenger, champion, rows),
+        comparison=_compare(project, challenger, champion, held, jury) if held is not None else None,
+        lost=found if isinstance(found, str) else "",
     )
 
 
@@ -92,64 +101,68 @@ def require_unseen(model: str, challenger: Candidate, rows: LabelledRows, traine
         raise RowsOverlap(model, challenger.version, overlaps)
 
 
+def _found(workspace: Workspace, challenger: Candidate) -> Holdout | str:
+    """Return what was held out of the challenger's training, or the sentence why that cannot be known."""
+    try:
+        held = origin.holdout(workspace, challenger.bundle)
+    except (SnapshotNotFound, SnapshotCorrupt, SplitImpossible, TargetInvalid) as error:
+        return f"What was held out of its training cannot be found again, so that nothing can be measured. {error.sentence}"
+    sealed = challenger.lineage.holdout_digest
+    if sealed and sealed != holdout_digest(held.matrix, held.y):
+        return "Its snapshot, split by its seed, gives other held-out rows than its lineage names, so that nothing can be measured."
+    return held
+
+
+def _measured(challenger: Candidate, held: Holdout | None) -> dict[str, float]:
+    return measure(challenger.bundle.interface, held.y, challenger.engine.run(held.matrix)) if held is not None else {}
+
+
+def _trivial(challenger: Candidate, held: Holdout | None) -> dict[str, float]:
+    """Return what a model without features measures on the same rows."""
+    if held is None:
+        return {}
+    interface = challenger.bundle.interface
+    return measure(interface, held.y, baseline_scores(interface, held.y_train, len(held.y)))
+
+
+def _worse(measured: Mapping[str, float], sealed: Mapping[str, Any], *, worse: int) -> dict[str, float]:
+    """Return of each measured value and the sealed one the lesser; with ``worse`` +1 the greater. Errors are the other way round."""
+    values = {}
+    for name, value in measured.items():
+        told = sealed.get(name)
+        known = [value, float(told)] if isinstance(told, int | float) else [value]
+        values[name] = max(known) if worse * better(name) > 0 else min(known)
+    return values
+
+
 def _compare(
-    workspace: Workspace, project: Project, challenger: Candidate, champion: Candidate | None, rows: LabelledRows | None
+    project: Project, challenger: Candidate, champion: Candidate | None, held: Holdout, jury: Jury | None
 ) -> Comparison | Incomparable | None:
-    if rows is not None:
+    if jury is not None:
         # Also without a champion: rows that overlap are a mistake of the caller, and the first version is not spared it.
-        require_unseen(project.name, challenger, rows, trained_on(workspace, project, challenger.bundle))
+        require_unseen(project.name, challenger, jury.rows, held.entities)
     if champion is None:
         return None
-    if encoding(challenger.engine.interface) != encoding(champion.engine.interface):
-        return Incomparable(champion.version, _other_interface(champion.version))
-    if rows is not None:
-        y = label_index(challenger.engine.interface, rows.labels)
-        unnamed = rows.entity.count(None) if challenger.engine.interface.entity is not None else 0
-        return Comparison(champion.version, "logged", _paired(project, challenger, champion, rows.matrix, y), unnamed)
-    if not challenger.lineage.holdout_digest or challenger.lineage.holdout_digest != champion.lineage.holdout_digest:
+    old, new = champion.bundle.interface, challenger.bundle.interface
+    broken, back = breach(project.name, champion.version, old, new), translation(new, old)
+    if broken is not None or back is None:
+        return Incomparable(champion.version, f"{broken.sentence}\n{broken.fix}" if broken else "")
+    if jury is not None:
+        y = label_index(new, jury.rows.labels)
+        unnamed = jury.rows.entity.count(None) if new.entity is not None else 0
+        shown = _paired(project, challenger, champion, jury.rows.matrix, y, back)
+        return Comparison(champion.version, "logged", shown, unnamed, jury.left_out)
+    same = champion.lineage.holdout_digest == holdout_digest(translated(back, held.matrix), held.y)
+    if not (challenger.lineage.holdout_digest and same):
         return Incomparable(champion.version, _no_fair_rows(project.name, champion.version))
-    held, y = _holdout(workspace, project, challenger)
-    return Comparison(champion.version, "holdout", _paired(project, challenger, champion, held, y))
+    return Comparison(champion.version, "holdout", _paired(project, challenger, champion, held.matrix, held.y, back))
 
 
-def _paired(project: Project, challenger: Candidate, champion: Candidate, rows: NDArray[np.float32], y: Labels) -> Paired:
+def _paired(project: Project, challenger: Candidate, champion: Candidate, rows: Floats, y: Labels, back: Translation) -> Paired:
+    """Compare both on ``rows`` of the challenger's interface, which the champion sees as rows of its own."""
     confidence = project.contract.policy.gate.confidence
-    interface, scores = challenger.engine.interface, [one.engine.run(rows) for one in (challenger, champion)]
-    return paired(project.contract.metric, interface, y, *scores, seed=SEED, confidence=confidence)
-
-
-def trained_on(workspace: Workspace, project: Project, bundle: Bundle) -> frozenset[str]:
-    """Return the entities among the rows that a version was made from, held out or not."""
-    interface = bundle.interface
-    return entities(interface, _snapshot(workspace, project, bundle)) if interface.entity is not None else frozenset()
-
-
-def _holdout(workspace: Workspace, project: Project, challenger: Candidate) -> tuple[NDArray[np.float32], Labels]:
-    """Return the rows that were held out when the version was made, by the same split again."""
-    interface, frame = challenger.engine.interface, _snapshot(workspace, project, challenger.bundle)
-    held = frame.iloc[split(interface, frame, challenger.lineage.seed).holdout]
-    return matrix(interface, held), target(interface, held)
-
-
-def _snapshot(workspace: Workspace, project: Project, bundle: Bundle) -> DataFrame:
-    place, known = SnapshotPlace(workspace.snapshot_dir), bundle.manifest.lineage.snapshot
-    digest = next((one.digest for one in place.list(project.name) if one.dvc_md5 == known), None)
-    if digest is None:
-        raise SnapshotNotFound(project.name, known, place.folder)
-    return place.load(project.name, digest)[0]
-
-
-def encoding(interface: Interface) -> list[object]:
-    """Return what decides how a row becomes numbers and a label a class: two versions can score the same rows if it is the same."""
-    features = [(one.name, one.type, one.categories if isinstance(one, CategoryFeature) else ()) for one in interface.features]
-    return [interface.task, interface.target.classes, interface.target.positive, features]
-
-
-def _other_interface(champion: int) -> str:
-    return (
-        f"The features or classes sealed into it are not those of champion version {champion}, so the two cannot score the same rows. "
-        "Give the new interface a project of its own, and move its callers over."
-    )
+    scores = challenger.engine.run(rows), champion.engine.run(translated(back, rows))
+    return paired(project.contract.metric, challenger.bundle.interface, y, *scores, seed=SEED, confidence=confidence)
 
 
 def _no_fair_rows(model: str, champion: int) -> str:

@@ -14,12 +14,17 @@ Rows = Literal["logged", "holdout"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger and champion on the same rows; ``unnamed`` of them name no entity, so that they cannot be told apart by it."""
+    """Challenger and champion on the same rows.
+
+    ``unnamed`` of them name no entity, so that they cannot be told apart by it; ``left_out`` are sentences about rows that one of
+    the two could not have read.
+    """
 
     champion: int
     rows: Rows
     paired: Paired
     unnamed: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Evidence:
 
     ``metrics`` and ``baseline`` are values on the holdout, ``parity_share`` is the share of ``parity_rows`` rows on which graph
     and estimator differ, ``latency`` the p95 of one row in seconds, and ``comparison`` is None while there is no champion.
+    ``lost`` is the sentence why the holdout cannot be found again: then nothing is measured on it, and nothing compared.
     """
 
     metrics: Mapping[str, float]
@@ -44,6 +50,7 @@ class Evidence:
     parity_rows: int
     latency: float
     comparison: Comparison | Incomparable | None
+    lost: str = ""
 
 
 class Clause(NamedTuple):
@@ -56,6 +63,8 @@ class Clause(NamedTuple):
 
 def judge(evidence: Evidence, policy: GatePolicy, metric: str) -> tuple[Clause, ...]:
     """Return every clause of the gate; a version passes when all of them are met."""
+    if evidence.lost:
+        return (Clause("holdout", passed=False, sentence=evidence.lost), _parity(evidence, policy), _latency(evidence, policy))
     return (
         *(_minimum(name, limit, evidence) for name, limit in sorted(policy.minimum.items())),
         _baseline(evidence, policy, metric),
@@ -104,6 +113,7 @@ def _champion(comparison: Comparison | Incomparable | None, policy: GatePolicy, 
         return Clause("champion", passed=False, sentence=f"{metric} is not defined on the {rows} that compare it with {champion}.")
     gap = f"{abs(paired.difference):.4g} {'better' if paired.difference > 0 else 'worse'} than" if paired.difference else "the same as"
     unnamed = f" {comparison.unnamed} of the rows name no entity." if comparison.unnamed else ""
+    unnamed += "".join(f" {sentence}" for sentence in comparison.left_out)
     sentence = (
         f"On the same {rows} {metric} is {gap} that of {champion} "
         f"({100 * policy.confidence:.4g} % interval {paired.low:+.4g} to {paired.high:+.4g}); "

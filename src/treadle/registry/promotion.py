@@ -274,7 +274,7 @@ def _require_agreed(conn: Connection, project: Project, verdict: Verdict, now: f
     """
     found = standing(conn, project, verdict, now=now)
     if not found.given:
-        raise ConsentMissing(project.name, verdict.version, found.sentence, found.next)
+        raise ConsentMissing(project.name, verdict.version, found.sentence, found.next, refused=bool(found.refusals))
 
 
 def _record_canary(conn: Connection, project: Project, canary: Slot, decision: CanaryDecision, at: float) -> Verdict:

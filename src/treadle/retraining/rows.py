@@ -3,33 +3,51 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from sqlalchemy import Connection
 
-from treadle.data.frame import frame_from_log
-from treadle.monitoring.matured import matured
+from treadle.bundle.place import BundlePlace
+from treadle.monitoring.matured import Window, matured_under
 from treadle.projects import Project
+from treadle.spec import Interface
 from treadle.state.log import LabelledRows
 
 
 @dataclass(frozen=True)
-class Harvest:
-    """Rows ready to train on: ``cut`` is the time of the latest prediction among them."""
+class Challenger:
+    """What decides which rows are fair to a challenger: its interface, its training cut, and whom its training rows are about."""
 
-    frame: pd.DataFrame
+    interface: Interface
     cut: float
+    trained_on: frozenset[str]
 
 
-def harvest(conn: Connection, project: Project, *, onset: float, now: float) -> Harvest | None:
-    """Return the rows since ``onset`` to train on, or None while there are too few.
+@dataclass(frozen=True)
+class Found:
+    """Rows that were looked for: how many are ``needed``, and sentences about those that could not be read."""
+
+    rows: LabelledRows
+    left_out: tuple[str, ...]
+    needed: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are as many as are needed."""
+        return len(self.rows) >= self.needed
+
+    @property
+    def told(self) -> str:
+        """The sentences about what was left out, as one text."""
+        return "".join(f" {sentence}" for sentence in self.left_out)
+
+
+def harvest(conn: Connection, bundles: BundlePlace, project: Project, *, onset: float, now: float) -> Found:
+    """Return the rows since ``onset`` to train on, those of older versions read under the contract as it is now.
 
     With more than ``retrain.max_rows`` the newest are kept.
     """
     policy = project.contract.policy.retrain
-    rows = matured(conn, project, project.contract.interface, since=onset, now=now, limit=policy.max_rows)
-    if len(rows) < policy.min_rows:
-        return None
-    return Harvest(frame_from_log(project.contract.interface, rows), float(rows.at.max()))
+    found = matured_under(conn, Window(project, onset, now, policy.max_rows), project.contract.interface, bundles)
+    return Found(found.rows, found.left_out, policy.min_rows)
 
 
 def unseen(rows: LabelledRows, entities: frozenset[str]) -> LabelledRows:
@@ -38,11 +56,11 @@ def unseen(rows: LabelledRows, entities: frozenset[str]) -> LabelledRows:
     return rows.take(np.asarray(keep, dtype=np.int64))
 
 
-def jury(conn: Connection, project: Project, *, cut: float, trained_on: frozenset[str], now: float) -> LabelledRows | None:
-    """Return the rows that judge a challenger, or None while there are too few.
+def jury(conn: Connection, bundles: BundlePlace, project: Project, challenger: Challenger, *, now: float) -> Found:
+    """Return the rows that judge a challenger, as rows of its own interface.
 
-    They were predicted after ``cut``, are matured and labelled, and share no entity with the challenger's training rows.
+    They were predicted after its training cut, are matured and labelled, and share no entity with its training rows.
     """
     policy = project.contract.policy.retrain
-    rows = unseen(matured(conn, project, project.contract.interface, since=cut, now=now, limit=policy.max_rows), trained_on)
-    return rows if len(rows) >= policy.judge_rows else None
+    found = matured_under(conn, Window(project, challenger.cut, now, policy.max_rows), challenger.interface, bundles)
+    return Found(unseen(found.rows, challenger.trained_on), found.left_out, policy.judge_rows)

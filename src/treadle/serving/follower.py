@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from treadle.bundle.place import BundlePlace
+from treadle.engine.encode import Encoder
 from treadle.errors import LogUnavailable, StoreUnavailable, TreadleError
 from treadle.serving.inference import Inference
 from treadle.serving.loaded import Loaded, Refusal, Routes
@@ -52,6 +53,7 @@ class Follower:
         self._metrics = metrics
         self._clock = clock
         self._store: Store | None = None
+        self._fields: dict[str, frozenset[str]] = {}
 
     async def run(self, seconds: float) -> None:
         """Look every so many seconds, in a thread, until cancelled."""
@@ -114,7 +116,32 @@ class Follower:
         versions = [slot.version for slot in deployment.slots]
         self._tell("deployment.followed", deployment.model, {"generation": deployment.generation, "versions": versions})
         tables = {**routes.tables, deployment.model: table(deployment)}
-        return replace(routes, tables=tables, loaded=_used(tables, {**routes.loaded, **loaded}))
+        encoders = {key: encoder for key, encoder in routes.encoders.items() if key[0] != deployment.model}
+        encoders |= self._encoders(deployment, loaded)
+        return replace(routes, tables=tables, encoders=encoders, loaded=_used(tables, {**routes.loaded, **loaded}))
+
+    def _encoders(self, deployment: Deployment, loaded: Mapping[str, Loaded]) -> dict[tuple[str, str], Encoder]:
+        """Return what checks and encodes rows for each version: none refuses a field that another one knows, or knew."""
+        ranked = [loaded[slot.digest].interface for slot in deployment.slots if slot.digest in loaded]
+        past = self._past_fields(deployment.model)
+        return {
+            (deployment.model, digest): Encoder(item.interface, [one for one in ranked if one is not item.interface], past)
+            for digest, item in loaded.items()
+        }
+
+    def _past_fields(self, model: str) -> frozenset[str]:
+        """Return the fields of every version that has had a role: whoever was told to send one is not refused after a rollback."""
+        with self._connected().read() as conn:
+            digests = {slot.digest for item in deployments.history(conn, model) for slot in item.slots}
+        return frozenset().union(*map(self._fields_of, digests))
+
+    def _fields_of(self, digest: str) -> frozenset[str]:
+        """Return the fields that a version knows; none where its bundle is gone."""
+        if digest not in self._fields:
+            with contextlib.suppress(TreadleError):
+                interface = self._bundles.interface(digest)
+                self._fields[digest] = frozenset(interface.feature_names) | ({interface.entity} if interface.entity else frozenset())
+        return self._fields.get(digest, frozenset())
 
     def _refused(self, routes: Routes, deployment: Deployment, error: TreadleError) -> Routes:
         before = routes.refused.get(deployment.model)

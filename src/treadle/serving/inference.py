@@ -65,7 +65,7 @@ class Call:
         """
         if loaded.interface_digest == self.routes.loaded[self.table.champion.digest].interface_digest:
             return self.matrix if len(rows) == len(self.matrix) else self.matrix[rows]
-        return loaded.encoder.batch([self.payloads[index] for index in rows])[0]
+        return self.routes.encoders[self.table.model, loaded.digest].batch([self.payloads[index] for index in rows])[0]
 
 
 class Inference:
@@ -91,7 +91,7 @@ class Inference:
         started = self._timer()
         routes = self.routes
         table = routes.table(model)
-        matrix, entity = routes.loaded[table.champion.digest].encoder.matrix(payload)
+        matrix, entity = routes.encoder(table).matrix(payload)
         at = self._clock()
         call = Call(routes, table, at, matrix, [payload], [entity], [request_id], [uuid7(at)])
         return (await self._answer(call, started))[0]
@@ -105,7 +105,7 @@ class Inference:
         routes = self.routes
         table = routes.table(model)
         rows = listed(payloads, "rows")
-        matrix, entities = routes.loaded[table.champion.digest].encoder.batch(rows)
+        matrix, entities = routes.encoder(table).batch(rows)
         at = self._clock()
         request_ids = [f"{request_id}/{index}" if request_id else None for index in range(len(rows))]
         call = Call(routes, table, at, matrix, rows, entities, request_ids, [uuid7(at) for _ in rows])

@@ -34,7 +34,6 @@ class Loaded:
         self.digest = bundle.digest
         self.interface = bundle.interface
         self.interface_digest = bundle.interface.digest
-        self.encoder = Encoder(bundle.interface)
         self.card = bundle.card
         self.lineage: dict[str, object] = msgspec.to_builtins(bundle.manifest.lineage)
         self._engine = Engine(bundle)
@@ -73,11 +72,13 @@ class Refusal:
 class Routes:
     """Everything that a request needs, as it was at one moment.
 
-    ``tables`` and ``refused`` are by model, ``loaded`` by digest: an unchanged digest keeps its session. ``trouble`` says why the
+    ``tables`` and ``refused`` are by model, ``loaded`` by digest: an unchanged digest keeps its session. ``encoders`` are by model
+    and digest: what a row may carry beside what a version knows depends on the other versions of the model. ``trouble`` says why the
     deployments cannot be read at present; ``read`` whether they ever were.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
+    encoders: Mapping[tuple[str, str], Encoder] = field(default_factory=dict)
     loaded: Mapping[str, Loaded] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     trouble: str = ""
@@ -100,6 +101,10 @@ class Routes:
     def champion(self, model: str) -> Loaded:
         """Return the loaded champion of a model; raises as ``table``."""
         return self.loaded[self.table(model).champion.digest]
+
+    def encoder(self, table: Table) -> Encoder:
+        """Return what checks the rows of requests: the champion's interface decides what is allowed, whoever answers."""
+        return self.encoders[table.model, table.champion.digest]
 
     @property
     def missing(self) -> list[str]:

@@ -49,12 +49,30 @@ class LoggedRows:
             taken[field.name] = [value[place] for place in places] if isinstance(value, list) else value[places]
         return replace(self, **taken)
 
+    def joined(self, more: Self) -> Self:
+        """Return these rows and ``more``, whose matrices are as wide, ordered by time and id."""
+        both: dict[str, Any] = {}
+        for field in fields(self):
+            some, others = getattr(self, field.name), getattr(more, field.name)
+            both[field.name] = some + others if isinstance(some, list) else np.concatenate([some, others])
+        unordered = replace(self, **both)
+        return unordered.take(np.lexsort((np.asarray(unordered.ids, dtype=object).astype(str), unordered.at)))
+
 
 @dataclass(frozen=True)
 class LabelledRows(LoggedRows):
     """Answered rows with the value that turned out to be true, as text."""
 
     labels: list[str]
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """A version that answered ``rows`` rows; its bundle, ``digest``, says what their numbers mean."""
+
+    version: int
+    digest: str
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -158,8 +176,9 @@ def labelled(  # noqa: PLR0913 - a window, the shape of its rows and what a miss
     missing: Missing = "exclude",
     negative: str | None = None,
     limit: int | None = None,
+    digest: str | None = None,
 ) -> LabelledRows:
-    """Return the answered rows predicted in (``since``, ``until``] with their labels, ordered by time and id.
+    """Return the answered rows predicted in (``since``, ``until``] with their labels, ordered by time and id; only those of ``digest``.
 
     The label with the last event time wins. A row without one is left out, or counts as ``negative`` where ``missing`` says
     so. Rows of another shape (of a version with other features) are left out. Of more than ``limit`` rows the newest are kept.
@@ -169,8 +188,18 @@ def labelled(  # noqa: PLR0913 - a window, the shape of its rows and what a miss
     value = value.order_by(labels.c.event_at.desc(), labels.c.received_at.desc(), labels.c.label_id.desc()).limit(1)
     label = func.coalesce(value.scalar_subquery(), literal(negative)).label("label")
     shape = and_(func.length(predictions.c.row) == 4 * n_features, func.length(predictions.c.scores) == 4 * n_scores)
-    found = _newest(conn, _rows(label).where(_answered(model, since, until, counted), shape), limit)
+    asked = _rows(label).where(_answered(model, since, until, counted), shape)
+    found = _newest(conn, asked if digest is None else asked.where(predictions.c.digest == digest), limit)
     return LabelledRows(**_columns(found, n_features, n_scores), labels=[row.label for row in found])
+
+
+def answerers(conn: Connection, model: str, *, since: float, until: float, missing: Missing = "exclude") -> list[Answerer]:
+    """Return whose rows ``count_labelled`` counts, oldest version first."""
+    each = predictions.c
+    counted = select(func.min(each.version).label("version"), each.digest, func.count().label("rows"))
+    counted = counted.where(_answered(model, since, until, missing)).group_by(each.digest)
+    found = conn.execute(counted.order_by(func.min(each.version), each.digest))
+    return [Answerer(row.version, row.digest, row.rows) for row in found]
 
 
 def count_labelled(conn: Connection, model: str, *, since: float, until: float, missing: Missing = "exclude") -> int:

@@ -11,6 +11,7 @@ from treadle.bundle.manifest import Lineage
 from treadle.projects import CODE_FILE, Project
 from treadle.settings import Workspace
 from treadle.training.fit import Rows
+from treadle.training.metrics import Floats, Labels
 
 PACKAGES = ("treadle", "numpy", "pandas", "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "onnx", "skl2onnx", "onnxmltools")
 
@@ -45,12 +46,17 @@ def lineage(project: Project, workspace: Workspace, origin: Origin, rows: Rows, 
         python=platform.python_version(),
         packages=_packages(),
         snapshot=origin.snapshot,
-        holdout_digest=hashlib.sha256(b"".join(part.tobytes() for part in rows.holdout)).hexdigest(),
+        holdout_digest=holdout_digest(*rows.holdout),
         code_commit=_commit(workspace.root),
         run_id=origin.run_id,
         turn_id=origin.turn_id,
         cut=origin.cut,
     )
+
+
+def holdout_digest(matrix: Floats, y: Labels) -> str:
+    """Return the digest (hex SHA-256) of held-out rows, by which two versions know that theirs are the same."""
+    return hashlib.sha256(matrix.tobytes() + y.tobytes()).hexdigest()
 
 
 def _packages() -> dict[str, str]:

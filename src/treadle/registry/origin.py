@@ -1,0 +1,61 @@
+"""The rows that a version was made from, found again by its lineage: nothing that its card says is taken on trust."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from treadle.bundle.place import Bundle
+from treadle.data.frame import entities, matrix, target
+from treadle.data.snapshot import SnapshotPlace
+from treadle.data.split import split
+from treadle.errors import SnapshotNotFound
+from treadle.settings import Workspace
+from treadle.training.metrics import Labels
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that were held out of a training: ``matrix`` float32 [n, f], ``y`` [n].
+
+    ``y_train`` is the target of the others, and ``entities`` says whom all of them are about.
+    """
+
+    matrix: Floats
+    y: Labels
+    y_train: Labels
+    entities: frozenset[str]
+
+
+def rows(workspace: Workspace, bundle: Bundle) -> DataFrame:
+    """Return the rows that a version was made from, held out or not.
+
+    Raises:
+        SnapshotNotFound, SnapshotCorrupt: they are gone.
+    """
+    place, model, known = SnapshotPlace(workspace.snapshot_dir), bundle.manifest.model, bundle.manifest.lineage.snapshot
+    digest = next((one.digest for one in place.list(model) if one.dvc_md5 == known), None)
+    if digest is None:
+        raise SnapshotNotFound(model, known, place.folder)
+    return place.load(model, digest)[0]
+
+
+def trained_on(workspace: Workspace, bundle: Bundle) -> frozenset[str]:
+    """Return the entities among the rows that a version was made from; raises as ``rows``."""
+    return entities(bundle.interface, rows(workspace, bundle)) if bundle.interface.entity is not None else frozenset()
+
+
+def holdout(workspace: Workspace, bundle: Bundle) -> Holdout:
+    """Return what was held out when a version was made, by the same split again.
+
+    Raises:
+        SnapshotNotFound, SnapshotCorrupt: the rows are gone.
+        SplitImpossible, TargetInvalid: the version cannot have been made from them.
+    """
+    interface, frame = bundle.interface, rows(workspace, bundle)
+    parts = split(interface, frame, bundle.manifest.lineage.seed)
+    encoded, y = matrix(interface, frame), target(interface, frame)
+    return Holdout(encoded[parts.holdout], y[parts.holdout], y[parts.train], entities(interface, frame))
