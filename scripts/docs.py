@@ -66,12 +66,13 @@ or nothing for the workspace of the current folder. `tell` is called with each t
 COMMANDS = """# Commands
 
 A failure is printed on standard error as a sentence with what to do next. Exit codes: 0 it went well, 1 it failed, 2 the command line
-is wrong, 3 the gate has refused, 130 Ctrl-C.
+is wrong, 3 the gate or a check has refused, 130 Ctrl-C.
 
 With `--json` standard output holds JSON and nothing else:
 
 | command | what | keys |
 |---|---|---|
+| `validate` | the report, and its folder | `rows`, `passed`, `errors`, `warnings`, `findings`, `checks`, `columns`, `folder` |
 | `train` | the registered version | `model`, `version`, `digest`, `run_id`, `turn_id` |
 | `evaluate` | what was measured | `model`, `version`, `digest`, `card`, `champion`, `champion_metrics`, `owner`, `written` |
 | `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |

@@ -46,12 +46,13 @@ look.register(app)
 
 
 def main() -> None:
-    """Run a command; a failure becomes its sentence on stderr and exit code 1."""
+    """Run a command; a failure becomes its sentence on stderr and its exit code."""
     try:
         app(prog_name="treadle")
     except Exception as error:  # noqa: BLE001 -- the edge where errors become text
-        print(f"treadle: {_told(error)}", file=sys.stderr)  # noqa: T201 -- as above
-        sys.exit(1)
+        told = _told(error)
+        print(f"treadle: {told}", file=sys.stderr)  # noqa: T201 -- as above
+        sys.exit(told.exit_code)
 
 
 def _told(error: Exception) -> "TreadleError":

@@ -127,6 +127,8 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
         f"{facts['actor']} wanted to {facts['decision']} version {facts['version']}, on which there was no verdict: nothing was changed",
         "bad",
     ),
+    "key.added": lambda facts: Line(f"{facts['name']} has a key now, with the role {facts['role']}", "change"),
+    "key.removed": lambda facts: Line(f"the key of {facts['name']} is taken back", "change"),
     "loop.paused": lambda facts: Line(f"the loop is paused: {facts['reason']}", "change"),
     "loop.resumed": lambda facts: Line(f"the loop goes on: {facts['reason']}", "change"),
     "alias.overridden": _overridden,

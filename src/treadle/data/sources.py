@@ -58,6 +58,17 @@ def fetch(project: Project, workspace: Workspace, *, seed: int, timeout: float =
     raise DataUnavailable(project.name, misses)
 
 
+def load_file(project: Project, path: Path) -> DataFrame:
+    """Return the rows of a file that is no source of the contract, as ``load`` in model.py reads it.
+
+    Raises:
+        DataUnreadable: there is no such file, or ``load`` failed on it.
+    """
+    if not path.is_file():
+        raise DataUnreadable(f"file {path}", "there is no such file.")
+    return _read(project, path, f"file {path}")
+
+
 def rows_digest(frame: DataFrame) -> str:
     """Return the SHA-256 (hex) over the sorted canonical rows.
 
@@ -104,11 +115,18 @@ def _named(source: Source) -> str:
 
 
 def _loaded(project: Project, raw: Path | DataFrame | None, source: Source) -> DataFrame:
+    return _read(project, raw, _named(source))
+
+
+def _read(project: Project, raw: Path | DataFrame | None, source: str) -> DataFrame:
     load: Callable[[Path | DataFrame | None], DataFrame] = project.hook("load")
     try:
-        return load(raw)
+        frame = load(raw)
     except Exception as error:
-        raise DataUnreadable(_named(source), f"{type(error).__name__}: {error}") from error
+        raise DataUnreadable(source, f"{type(error).__name__}: {error}") from error
+    if not isinstance(frame, DataFrame):
+        raise DataUnreadable(source, f"load() returned {type(frame).__name__}, not a DataFrame.")
+    return frame
 
 
 def _checked(frame: DataFrame, source: MirrorSource | FileSource | TableSource | DownloadSource) -> DataFrame:

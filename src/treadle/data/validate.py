@@ -20,7 +20,7 @@ from treadle.data.validation.values import values
 from treadle.errors import DataInvalid
 from treadle.spec import Contract, DataPolicy
 
-__all__ = ["Finding", "Report", "bad_rows", "check", "require_valid"]
+__all__ = ["Finding", "Report", "bad_rows", "check", "require_passed", "require_valid"]
 
 _BY_POLICY = {
     "min": "range",
@@ -61,9 +61,18 @@ def require_valid(contract: Contract, frame: DataFrame, *, now: float | None = N
         DataInvalid: the rows break the contract; the error names columns and rows.
     """
     report = check(contract, frame, now=now)
-    if not report.passed:
-        raise DataInvalid(contract.name, [problem.message for problem in report.problems])
+    require_passed(contract.name, report)
     return report
+
+
+def require_passed(model: str, report: Report) -> None:
+    """Refuse rows that a report finds errors in.
+
+    Raises:
+        DataInvalid: it does; the error names columns and rows.
+    """
+    if not report.passed:
+        raise DataInvalid(model, [problem.message for problem in report.problems])
 
 
 def _asked(policy: DataPolicy, findings: Sequence[Finding]) -> tuple[Asked, ...]:

@@ -62,7 +62,8 @@ class DataInvalid(TreadleError):
         super().__init__(
             f"The data of {model} do not keep the contract.",
             problems=problems,
-            fix="Mend the data or load() in model.py; if the world has changed, change the interface in model.yaml.",
+            fix="Mend the data or load() in model.py; if the world has changed, change the interface in model.yaml. "
+            f"`treadle validate {model}` shows the rows, and what to paste.",
         )
 
 
@@ -136,11 +137,11 @@ class LabelsRefused(TreadleError):
 
 
 class RowsRefused(TreadleError):
-    """Rows of a file do not fit the contract; the rows from there on are not asked."""
+    """Cells of a file are no values of the contract's columns."""
 
-    def __init__(self, path: Path, problems: Sequence[str], kept: str) -> None:
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
         super().__init__(
-            f"Rows of {path} are refused. {kept}",
+            f"Rows of {path} do not fit the contract, so they were not asked.",
             problems=problems,
-            fix="Mend the rows and ask again; `treadle schema` and GET /models/<model> show what a row may hold.",
+            fix="Mend them and ask again; for a file in its first form, which load() in model.py reads, type `treadle predict --raw`.",
         )

@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -73,6 +73,12 @@ class Run:
         """Keep ``content`` as a JSON file of the run."""
         with self._tracking.client() as client:
             client.log_dict(self.id, dict(content), name)
+
+    def attach_files(self, folder: str, paths: Iterable[Path]) -> None:
+        """Keep these files with the run, in ``folder``."""
+        with self._tracking.client() as client:
+            for path in paths:
+                client.log_artifact(self.id, str(path), folder)
 
     def register(self, bundle: Bundle, turn_id: str | None) -> Registered:
         """Make a version from a sealed bundle; MLflow's users load it with ``mlflow.pyfunc.load_model``."""

@@ -12,10 +12,13 @@ from pandas import DataFrame
 
 from treadle.data.snapshot import Snapshot, SnapshotPlace
 from treadle.data.sources import fetch, rows_digest
-from treadle.data.validate import require_valid
+from treadle.data.validate import require_passed
+from treadle.data.validation.keep import SHOWN, Kept, inspect
+from treadle.data.validation.page import About
 from treadle.projects import Project
 from treadle.registry import runs
 from treadle.registry.runs import Run
+from treadle.registry.succession import require_follows
 from treadle.registry.tracking import DIGEST_TAG, Registered, Tracking
 from treadle.settings import Workspace
 from treadle.state import events
@@ -44,7 +47,7 @@ class _Report:
 
 @dataclass(frozen=True)
 class _Data:
-    """Rows that are kept and checked, and where they came from."""
+    """Rows that are kept, and where they came from."""
 
     frame: DataFrame
     snapshot: Snapshot
@@ -78,6 +81,9 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
         cut: time of the latest prediction among the rows, in epoch seconds; without it the one that the snapshot notes, if any.
         reference: rows of the recent served population, for the reference profile; without it the data are the reference.
         tell: called with what has been done.
+
+    Raises:
+        ContractBroken: the contract no longer takes all that the champion takes. No run is kept of that.
     """
     tracking, report = Tracking(workspace), _Report(store, project.name, clock, tell)
     with _alone(workspace, turn_id):
@@ -85,10 +91,13 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
         if made is not None:
             runs.end_orphans(tracking, project.name, turn_id)
             return tracking.version(project.name, made)
+        require_follows(workspace, store, project, seed=seed)
         with runs.started(tracking, project.name, name=f"seed {seed}", turn_id=turn_id) as run:
             with _told(report, "data.refused"):
                 data = _data(workspace, project, seed=seed, snapshot=snapshot)
+                kept = _checked(workspace, project, data, run, at=clock())
             report("data.snapshotted", rows=data.snapshot.rows, digest=data.snapshot.digest, source=data.source, simulated=data.simulated)
+            report("data.validated", **_validated(workspace, kept))
             origin = _origin(data, run, turn_id, cut)
             with _told(report, "training.failed"):
                 trained = train(project, data.frame, origin, seed=seed, workspace=workspace, reference=reference)
@@ -120,15 +129,30 @@ def _told(report: _Report, kind: str) -> Iterator[None]:
 
 
 def _data(workspace: Workspace, project: Project, *, seed: int, snapshot: str | None) -> _Data:
-    """Return the rows of a snapshot; without one, of the first source that has any, snapshotted. They keep the contract."""
+    """Return the rows of a snapshot; without one, of the first source that has any, snapshotted."""
     place = SnapshotPlace(workspace.snapshot_dir)
     if snapshot is None:
         fetched = fetch(project, workspace, seed=seed)
         snapshot = place.save(project.name, fetched.frame, {"source": fetched.source, "simulated": fetched.simulated}).digest
     # Also fresh rows are read back: a holdout is found again only if the same file gives the same rows.
     frame, meta = place.load(project.name, snapshot)
-    require_valid(project.contract, frame)
     return _Data(frame, place.get(project.name, snapshot), meta.get("source", "snapshot"), meta.get("simulated", False))
+
+
+def _checked(workspace: Workspace, project: Project, data: _Data, run: Run, *, at: float) -> Kept:
+    """Check the rows; whatever comes of it, the report is kept, and goes with the run."""
+    about = About(project.name, data.source, at, data.snapshot.digest)
+    kept = inspect(workspace, project.contract, data.frame, about)
+    run.attach_files("validation", [kept.folder / name for name in SHOWN])
+    require_passed(project.name, kept.report)
+    return kept
+
+
+def _validated(workspace: Workspace, kept: Kept) -> dict[str, Any]:
+    """Return what is told of a check that was passed."""
+    warnings = [warning.message for warning in kept.report.warnings]
+    page = kept.page.relative_to(workspace.home)
+    return {"rows": kept.report.rows, "warnings": len(warnings), "first": warnings[0] if warnings else "", "report": str(page)}
 
 
 def _origin(data: _Data, run: Run, turn_id: str | None, cut: float | None) -> Origin:

@@ -54,10 +54,10 @@ def test_from_rows_to_a_champion_that_mlflow_loads(
     assert (lineage.run_id, lineage.cut, lineage.turn_id, lineage.simulated) == (made.run_id, None, None, False)
     (snapshot,) = SnapshotPlace(workspace.snapshot_dir).list("iris")
     assert lineage.snapshot == snapshot.dvc_md5
-    assert [kind for kind, _ in told] == ["data.snapshotted", "training.finished", "version.registered"]
+    assert [kind for kind, _ in told] == ["data.snapshotted", "data.validated", "training.finished", "version.registered"]
     assert happened(store) == [(kind, {name: fact for name, fact in facts.items() if name != "model"}) for kind, facts in told]
     assert told[0][1] == {"model": "iris", "rows": 150, "digest": snapshot.digest, "source": "library scikit-learn", "simulated": False}
-    assert told[2][1] == {"model": "iris", "version": 1, "digest": made.digest, "run": made.run_id, "turn": None}
+    assert told[3][1] == {"model": "iris", "version": 1, "digest": made.digest, "run": made.run_id, "turn": None}
 
     (run,) = runs_of(tracking)
     assert (run.info.run_id, run.info.status) == (made.run_id, "FINISHED")

@@ -23,7 +23,7 @@ def test_a_turn_by_hand_trains_gates_and_promotes(night: Night) -> None:
     loop = Loop(night.workspace, night.store, clock=night.clock, tell=lambda kind, **_: told.append(kind))
     assert loop.deployed(night.project) is None
     registered = loop.train(night.project, seed=1)
-    assert told == ["data.snapshotted", "training.finished", "version.registered"]
+    assert told == ["data.snapshotted", "data.validated", "training.finished", "version.registered"]
     verdict, deployment = loop.promote(night.project)
     assert verdict.passed
     assert verdict.version == registered.version == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import treadle
-from treadle.console.narration import LINES, narrate
+from treadle.console.narration import LINES, narrate, tell
 from treadle.console.screen import STYLES
 from treadle.state import deployments, episodes, events, turns, verdicts
 from treadle.state.deployments import Slot
@@ -17,8 +17,8 @@ from treadle.state.store import open_store
 from treadle.state.verdicts import Verdict
 
 PACKAGE = Path(treadle.__file__).parent
-RECORDERS = {"append", "EventRecord", "report", "_told", "_tell", "tell"}
-"""What a kind is handed to: the chain of events itself, the worker's spool, and the reports of a training."""
+RECORDERS = {"append", "EventRecord", "Next", "report", "_told", "_tell", "tell"}
+"""What a kind is handed to: the chain of events itself, the worker's spool, what a step tells, and the reports of a training."""
 
 
 def kinds() -> Iterator[tuple[str, str]]:
@@ -26,7 +26,7 @@ def kinds() -> Iterator[tuple[str, str]]:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and _name(node.func) in RECORDERS:
-                yield from ((path.name, text) for argument in node.args[:2] for text in _dotted(argument))
+                yield from ((path.name, text) for argument in node.args[:3] for text in _dotted(argument))
             elif path.name == "shipper.py" and isinstance(node, ast.Tuple) and node.elts:
                 # Troubles are gathered as pairs of a kind and its facts before they become records.
                 yield from ((path.name, text) for text in _dotted(node.elts[0]))
@@ -41,6 +41,10 @@ def _dotted(node: ast.expr) -> Iterator[str]:
         head, dot, tail = node.value.partition(".")
         if dot and head.isalpha() and tail.isalpha() and head.islower():
             yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from [*_dotted(node.body), *_dotted(node.orelse)]
+    elif isinstance(node, ast.Tuple) and node.elts:
+        yield from _dotted(node.elts[0])
 
 
 def test_every_kind_that_is_recorded_has_a_line_and_every_line_a_kind() -> None:
@@ -52,11 +56,20 @@ def test_every_kind_that_is_recorded_has_a_line_and_every_line_a_kind() -> None:
 SAMPLES: dict[str, dict[str, Any]] = {
     "data.snapshotted": {"rows": 150, "source": "library scikit-learn", "digest": "b64c5072c06b" * 5, "simulated": False},
     "data.refused": {"error": "The data break the contract.\n  - age: 3 rows are below 0\nMend the data.", "type": "DataInvalid"},
+    "data.validated": {"rows": 150, "warnings": 2, "first": "x: 3 of 150 values are odd", "report": "reports/r.html"},
     "training.finished": {"metric": "f1_macro", "value": 0.93333, "digest": "db138c3c" * 8, "run": "r"},
     "training.failed": {"error": "It broke.\nMend it.", "type": "NotExportable"},
     "version.registered": {"version": 3, "digest": "db138c3cb999" * 5, "run": "r", "turn": None},
     "deployment.followed": {"generation": 4, "versions": [3]},
     "bundle.refused": {"generation": 4, "reason": "The file model.onnx is not the one that was sealed."},
+    "approval.needed": {"version": 3, "verdict": "v", "people": 2, "of": []},
+    "consent.given": {"version": 3, "reason": "Looked at it.", "source": "key"},
+    "consent.refused": {"version": 3, "reason": "Too slow.", "source": "key"},
+    "consent.unplaced": {"version": 9, "decision": "approve", "reason": "Looked at it.", "actor": "ada"},
+    "key.added": {"name": "ada", "role": "approver"},
+    "key.removed": {"name": "ada"},
+    "loop.paused": {"reason": "The data move house."},
+    "loop.resumed": {"reason": "They have moved."},
     "alias.overridden": {"model": "iris", "alias": "champion", "found": 3, "restored": None},
     "person.needed": {"reason": "3 turns in a row have failed."},
     "controller.stumbled": {"error": "MLflow cannot be used: gone\nCheck it."},
@@ -70,11 +83,20 @@ SAMPLES: dict[str, dict[str, Any]] = {
 SAID = {
     "data.snapshotted": "iris: 150 rows from library scikit-learn, checked and kept as snapshot b64c5072c06b",
     "data.refused": "iris: the data are refused: The data break the contract. age: 3 rows are below 0 Mend the data.",
+    "data.validated": "iris: the rows keep the contract, with a warning: x: 3 of 150 values are odd (and 1 more); reports/r.html",
     "training.finished": "iris: trained and exported: f1_macro 0.933 on the holdout",
     "training.failed": "iris: the training failed: It broke. Mend it.",
     "version.registered": "iris: version 3 is registered, bundle db138c3cb999",
     "deployment.followed": "iris: a worker follows generation 4",
     "bundle.refused": "iris: a worker refuses generation 4: The file model.onnx is not the one that was sealed.",
+    "approval.needed": "iris: version 3 has passed the gate; 2 people must agree before it meets live traffic",
+    "consent.given": "iris: version 3 is approved: Looked at it.",
+    "consent.refused": "iris: version 3 is refused by a person: Too slow.",
+    "consent.unplaced": "iris: ada wanted to approve version 9, on which there was no verdict: nothing was changed",
+    "key.added": "iris: ada has a key now, with the role approver",
+    "key.removed": "iris: the key of ada is taken back",
+    "loop.paused": "iris: the loop is paused: The data move house.",
+    "loop.resumed": "iris: the loop goes on: They have moved.",
     "alias.overridden": "iris: the alias champion was moved by hand in MLflow to version 3; it names no version again",
     "person.needed": "iris: a person is needed: 3 turns in a row have failed.",
     "controller.stumbled": "iris: the controller stumbled: MLflow cannot be used: gone Check it.",
@@ -99,6 +121,23 @@ def test_a_metric_that_could_not_be_measured_is_said_to_be_so() -> None:
 
 def test_an_event_of_a_newer_version_is_shown_as_it_is() -> None:
     assert narrate("moon.risen", "iris", {"full": True}).text == "iris: moon.risen {'full': True}"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"people": 1, "of": []}, "1 person must agree"),
+        ({"people": 2, "of": ["ada", "grace", "joan"]}, "2 of ada, grace, joan must agree"),
+    ],
+)
+def test_it_says_who_must_agree(facts: dict[str, Any], said: str) -> None:
+    assert said in narrate("approval.needed", "iris", {"version": 3, **facts}).text
+
+
+@pytest.mark.parametrize(("actor", "said"), [("ada", " (ada)"), ("treadle", ""), ("worker", "")])
+def test_a_person_who_acted_is_named(actor: str, said: str) -> None:
+    event = Event(1, 1.0, "loop.paused", "iris", actor, {"reason": "The data move house."}, "")
+    assert tell(event).text == f"iris: the loop is paused: The data move house.{said}"
 
 
 def test_an_event_of_no_model_names_none() -> None:
