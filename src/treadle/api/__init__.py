@@ -1,7 +1,10 @@
 """The Python API: what each command does, as a function. ``import treadle`` offers all of them, as in ``treadle.train("churn")``."""
 
+from treadle.api.audit import events, events_follow, events_verify
+from treadle.api.consent import approve, pause, reject, resume
 from treadle.api.data import validate
 from treadle.api.draft import init
+from treadle.api.keys import key_add, key_list, key_remove
 from treadle.api.labels import labels_import
 from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
 from treadle.api.look import doctor, drift, schema, status, why
@@ -9,18 +12,28 @@ from treadle.api.model import evaluate, gate, promote, rollback, train
 from treadle.api.retention import gc, reset
 
 __all__ = [
+    "approve",
     "doctor",
     "drift",
     "evaluate",
+    "events",
+    "events_follow",
+    "events_verify",
     "gate",
     "gc",
     "init",
+    "key_add",
+    "key_list",
+    "key_remove",
     "label",
     "labels_import",
+    "pause",
     "predict",
     "predict_file",
     "promote",
+    "reject",
     "reset",
+    "resume",
     "rollback",
     "run_demo",
     "run_loop",

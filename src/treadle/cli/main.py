@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import data, draft, labels, live, look, model, retention
+from treadle.cli import audit, consent, data, draft, keys, labels, live, look, model, retention
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -43,6 +43,9 @@ live.register(app)
 labels.register(app)
 retention.register(app)
 look.register(app)
+audit.register(app)
+consent.register(app)
+keys.register(app)
 
 
 def main() -> None:
