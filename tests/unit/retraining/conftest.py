@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import small_bundles
 from tests.small_bundles import INTERFACE
+from treadle.bundle.place import BundlePlace
 from treadle.projects import Project
 from treadle.spec import Contract
 from treadle.state import joins, log
@@ -40,9 +42,18 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def log_rows(store: Store) -> Logger:
-    """Return a function that logs one answered row per time given, each with an entity and (unless None) a label."""
+def bundles(tmp_path: Path) -> BundlePlace:
+    return BundlePlace(tmp_path / "bundles")
+
+
+@pytest.fixture
+def log_rows(store: Store, bundles: BundlePlace) -> Logger:
+    """Return a function that logs one answered row per time given, each with an entity and (unless None) a label.
+
+    They were answered by a version that is sealed with the interface of the project, unless ``changes`` say otherwise.
+    """
     count = iter(range(1_000_000))
+    digest = small_bundles.put(bundles.folder, small_bundles.answering()).digest
 
     def add(times: list[float], *, version: int = 1, label: str | None = "yes", entities: list[str] | None = None, **changes: Any) -> None:
         numbers = [next(count) for _ in times]
@@ -51,7 +62,7 @@ def log_rows(store: Store) -> Logger:
                 "prediction_id": f"p{number}",
                 "model": "churn",
                 "version": version,
-                "digest": "d",
+                "digest": digest,
                 "generation": 1,
                 "role": "champion",
                 "at": at,
