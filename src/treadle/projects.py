@@ -5,7 +5,7 @@
     load(path)             read the raw file (None for a bundled source) into a DataFrame with the contract's columns
     build(seed)            return the unfitted scikit-learn estimator
     synthesize(rows, seed) make up such rows, for where no data can be had
-    simulate(rows, seed)   return a ``treadle.simulation.World`` around the rows of the data
+    simulate(rows, seed)   return a ``treadle.simulation.World`` around the rows of the data; without it one is learned from them
 
 Projects are also found through the entry-point group ``treadle.projects``: an entry point names a package
 that holds both files.

@@ -1,4 +1,4 @@
-"""What a project's ``simulate`` hook returns: a world that keeps producing rows and their true labels."""
+"""A world keeps producing rows and their true labels: what a project's ``simulate`` returns, or one learned from its rows."""
 
 from typing import Protocol
 
@@ -21,13 +21,17 @@ class World(Protocol):
 
 
 def open_world(workspace: Workspace, project: Project, *, seed: int) -> World:
-    """Return the project's world around its own data.
+    """Return the project's world around its own data; for a project without ``simulate`` one is learned from them.
 
     Raises:
         DataUnavailable: no source of the contract could be had.
-        ProjectCodeInvalid: the project has no ``simulate``.
+        ProjectCodeInvalid: model.py cannot be imported.
+        TargetInvalid: a target is not a class of the contract.
     """
-    simulate = project.hook("simulate")
-    fetched = fetch(project, workspace, seed=seed)
-    world: World = simulate(fetched.frame, seed)
+    rows = fetch(project, workspace, seed=seed).frame
+    if not project.has("simulate"):
+        from treadle.simulation.learned import LearnedWorld  # noqa: PLC0415 - brings scikit-learn, which other worlds may not need
+
+        return LearnedWorld(project.contract.interface, rows, seed)
+    world: World = project.hook("simulate")(rows, seed)
     return world
