@@ -78,7 +78,7 @@ With `--json` standard output holds JSON and nothing else:
 | `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |
 | `promote` | the deployment; refused: the verdict | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
 | `rollback` | the deployment | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
-| `predict` | a list of answers | `prediction`, `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
+| `predict` | a list of answers; with `--out` how many, and where | `prediction`, `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
 | `label` | how many labels were taken | `accepted` |
 | `labels import` | what became of the lines | `model`, `read`, `new`, `known`, `joined`, `waiting`, `refused`, `kept` |
 | `simulate` | what was sent | `rows`, `requests`, `failed`, `labels` |

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, opened, person
+from treadle.api.opening import Place, acting, opened
 
 if TYPE_CHECKING:
     from treadle.data.label_import import Imported
@@ -27,6 +27,5 @@ def labels_import(
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return import_labels(
-            place, store, find(place, model), Path(file), columns=columns or {}, skip_bad=skip_bad, now=time.time(), actor=person()
-        )
+        project, actor = find(place, model), acting(place).name
+        return import_labels(place, store, project, Path(file), columns=columns or {}, skip_bad=skip_bad, now=time.time(), actor=actor)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 
-def _models(incomplete: str) -> list[str]:
+def models(incomplete: str) -> list[str]:
     """Return the models whose names begin so, for the completion of a shell; none where there is no workspace."""
     from treadle.errors import TreadleError
     from treadle.projects import names
@@ -19,7 +19,7 @@ def _models(incomplete: str) -> list[str]:
 
 
 ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Name of the model, which is the name of its project.", autocompletion=_models)
+    str, typer.Argument(metavar="MODEL", help="Name of the model, which is the name of its project.", autocompletion=models)
 ]
 Version = Annotated[int | None, typer.Option("--version", "-v", help="Version of the model; without it, the newest.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]

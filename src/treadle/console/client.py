@@ -3,15 +3,16 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from treadle.engine.encode import example
 from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.projects import Project
+from treadle.serving.inference import BATCH_ROWS
 from treadle.settings import Workspace
 from treadle.simulation.traffic import Pace, Tally, Traffic
 from treadle.simulation.world import open_world
@@ -35,28 +36,39 @@ def address(workspace: Workspace) -> str:
     return url
 
 
-def predict(url: str, project: Project, rows: Path | None) -> list[dict[str, Any]]:
-    """Return the service's answers for the rows of a file, or for the contract's example.
+def ask_rows(url: str, model: str, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the service's answers to rows, in their order; errors call row i by ``places[i]``, such as "line 7".
 
     Raises:
-        RowFileInvalid: the file is not JSON with a row or a list of rows.
         RequestRefused: the service refused the rows; the error carries its reasons.
         ServiceUnreachable, NoService: nothing answers there, or something else does.
     """
-    payloads = [example(project.contract.interface)] if rows is None else read_rows(rows)
-    answers: list[dict[str, Any]] = _ask(url, f"/predict/{project.name}/batch", project.name, "predictions", {"rows": payloads})
+    answers: list[dict[str, Any]] = []
+    for start in range(0, len(rows), BATCH_ROWS):
+        named = partial(_placed, places[start : start + BATCH_ROWS])
+        body = {"rows": rows[start : start + BATCH_ROWS]}
+        answers += _ask(url, f"/predict/{model}/batch", model, "predictions", body, named)
     return answers
 
 
+def _placed(places: Sequence[str], field: str) -> str:
+    """Return what a person calls a field of a batch: rows.0.tenure is "line 2: tenure" where the first row stands there."""
+    _, _, rest = field.partition("rows.")
+    number, _, name = rest.partition(".")
+    if not number.isdigit() or int(number) >= len(places):
+        return _whole(field)
+    return f"{places[int(number)]}: {name}" if name else places[int(number)]
+
+
 def label(url: str, model: str, content: Mapping[str, Any]) -> int:
-    """Tell one label and return how many the service took; keys without a value are left out. Raises as ``predict`` does."""
+    """Tell one label and return how many the service took; keys without a value are left out. Raises as ``ask_rows`` does."""
     told = {key: value for key, value in content.items() if value is not None}
     accepted: int = _ask(url, f"/labels/{model}", model, "accepted", {"labels": [told]})
     return accepted
 
 
 def simulate(workspace: Workspace, project: Project, pace: Pace, *, url: str, seconds: float, shifted: bool, seed: int) -> Tally:  # noqa: PLR0913
-    """Send simulated traffic for ``seconds``, tell its labels, and return the tally. Raises as ``predict`` does."""
+    """Send simulated traffic for ``seconds``, tell its labels, and return the tally. Raises as ``ask_rows`` does."""
     _ask(url, f"/models/{project.name}", project.name, "version")
     traffic = Traffic(url, project.name, project.contract.interface, open_world(workspace, project, seed=seed), pace)
     traffic.shifted = shifted
@@ -94,19 +106,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(message)
 
 
-def answer_lines(answers: list[dict[str, Any]]) -> str:
-    """Return one line per answer, for a person."""
-    return "\n".join(_answer_line(answer) for answer in answers)
+def _whole(field: str) -> str:
+    return field or "the row"
 
 
-def _answer_line(answer: Mapping[str, Any]) -> str:
-    confidence = answer.get("confidence")
-    sure = f" (confidence {confidence:.3f})" if confidence is not None else ""
-    return f"{answer['prediction']}{sure}  {answer['model']} version {answer['version']}, prediction {answer['prediction_id']}"
-
-
-def _ask(url: str, path: str, model: str, key: str, body: Mapping[str, Any] | None = None) -> Any:
-    """Return the value of ``key`` in the service's answer to a GET or, with a body, to a POST."""
+def _ask(url: str, path: str, model: str, key: str, body: Mapping[str, Any] | None = None, named: Callable[[str], str] = _whole) -> Any:
+    """Return the value of ``key`` in the service's answer to a GET or, with a body, to a POST; ``named`` says what to call a field."""
     headers = {"content-type": "application/json"}
     content = None if body is None else json.dumps(body)
     try:
@@ -117,14 +122,14 @@ def _ask(url: str, path: str, model: str, key: str, body: Mapping[str, Any] | No
     try:
         if response.is_success:
             return response.json()[key]
-        refusal = _refusal(url, model, response.status_code, response.json()["error"])
+        refusal = _refusal(url, model, response.status_code, response.json()["error"], named)
     except (ValueError, TypeError, KeyError) as error:
         raise NoService(url, f"it answers {response.status_code} to {path}, in words of its own.") from error
     raise refusal
 
 
-def _refusal(url: str, model: str, status: int, told: Mapping[str, Any]) -> RequestRefused:
+def _refusal(url: str, model: str, status: int, told: Mapping[str, Any], named: Callable[[str], str]) -> RequestRefused:
     """Return what the service said, as an error of our own."""
-    problems = [f"{one['field'] or 'the row'} is {one['value']!r}; allowed: {one['allowed']}" for one in told["problems"]]
+    problems = [f"{named(one['field'])} is {one['value']!r}; allowed: {one['allowed']}" for one in told["problems"]]
     fix = f"`treadle train {model}`, then `treadle promote {model}`; `treadle status` shows what is deployed."
     return RequestRefused(url, status, told["what"], problems=problems, fix=fix if status == httpx.codes.NOT_FOUND else told["fix"])

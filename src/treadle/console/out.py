@@ -2,7 +2,8 @@
 
 import dataclasses
 import json as jsonlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
@@ -17,6 +18,7 @@ from treadle.state.verdicts import Verdict
 from treadle.telling import Tell
 
 console = Console(highlight=False, soft_wrap=True)
+aside = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -37,6 +39,21 @@ def teller(*, json: bool) -> Tell:
     return tell
 
 
+def hint(text: str) -> None:
+    """Print a line for a person on standard error, where it is in no script's way."""
+    aside.print(text, markup=False)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many there are so far; elsewhere nothing."""
+    if not aside.is_terminal:
+        yield lambda _count: None
+        return
+    with aside.status(f"0 {what}") as status:
+        yield lambda count: status.update(f"{count} {what}")
+
+
 def answer(value: object, *, json: bool, text: "str | Table | Sequence[Table]") -> None:
     """Print the result of a command: JSON for a script, or text and tables for a person."""
     if json:
@@ -47,6 +64,11 @@ def answer(value: object, *, json: bool, text: "str | Table | Sequence[Table]") 
     else:
         for table in [text] if isinstance(text, Table) else text:
             console.print(table, soft_wrap=False)
+
+
+def line(value: object) -> None:
+    """Print a value as one line of JSON, for a script that reads on."""
+    print(jsonlib.dumps(as_json(value), ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201 -- as in ``answer``
 
 
 def as_json(value: object) -> Any:

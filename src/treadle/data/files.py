@@ -53,6 +53,19 @@ class Row(NamedTuple):
     trouble: str = ""
 
 
+class Problem(NamedTuple):
+    """A refused cell: the column as the file calls it (empty: the whole line), its value, and what is allowed."""
+
+    column: str
+    value: str
+    allowed: str
+
+    @property
+    def told(self) -> str:
+        """The problem in words."""
+        return f"{self.column} is {self.value!r}; allowed: {self.allowed}" if self.column else self.allowed
+
+
 def kind_of(path: Path) -> str:
     """Return what a file holds by its name, or by its first bytes: parquet, json, jsonl or csv."""
     named = {".parquet": "parquet", ".pq": "parquet", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(path.suffix.lower())

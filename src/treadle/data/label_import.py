@@ -12,8 +12,8 @@ from typing import Any, TextIO
 from sqlalchemy import Connection, func, select
 
 from treadle.bundle.place import BundlePlace
-from treadle.data.files import Row, columns_of, dialect_of, kind_of, rows_of
-from treadle.data.labels import Labels, Problem, find_columns
+from treadle.data.files import Problem, Row, columns_of, dialect_of, kind_of, rows_of
+from treadle.data.labels import Labels, find_columns
 from treadle.errors import LabelColumnsInvalid, LabelsRefused
 from treadle.projects import Project
 from treadle.settings import Workspace
@@ -128,16 +128,10 @@ def _check(workspace: Workspace, model: str, source: _Source, now: float) -> tup
             read += 1
             if label is None:
                 refused += 1
-                told = [_told(one) for one in wrong]
+                told = [problem.told for problem in wrong]
                 problems += [f"{row.at}: {one}" for one in told if len(problems) < SHOWN]
                 bad.write(row, told)
     return read, refused, kept, problems
-
-
-def _told(problem: Problem) -> str:
-    if not problem.column:
-        return problem.allowed
-    return f"{problem.column} is {problem.value!r}; allowed: {problem.allowed}"
 
 
 class _BadLines:

@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from treadle.data.files import Row, plain_number
+from treadle.data.files import Problem, Row, plain_number
 from treadle.engine.answer import label_index
 from treadle.errors import LabelInvalid
 from treadle.spec import Interface, canonical_json
@@ -30,14 +30,6 @@ DAY_DIGITS = len("20261121")
 AT_ALLOWED = "an ISO date or time, or epoch seconds, up to now"
 
 _NAMESPACE = uuid.UUID("6c0b1a5e-0d4e-5b36-9f0c-5d1f5f1f7d3a")
-
-
-class Problem(NamedTuple):
-    """A refused cell: the column as the file calls it, its value, and what is allowed."""
-
-    column: str
-    value: str
-    allowed: str
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,26 @@ class RowFileInvalid(TreadleError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"The rows in {path} cannot be used: {reason}.", fix='Give JSON: one object per row, a list of them, or {"rows": [...]}.'
+            f"The rows in {path} cannot be used: {reason}.",
+            fix='Give a CSV, a Parquet file, or JSON: one object per row, a list of them, or {"rows": [...]}.',
         )
+
+
+class AnswerFileInvalid(TreadleError):
+    """Answers cannot be written to a file of this name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"Answers cannot be written to {path}: {reason}.", fix="Name another file: `treadle predict MODEL FILE --out answers.csv`."
+        )
+
+
+class RowsUnanswered(TreadleError):
+    """Only the first rows of a file could be answered."""
+
+    def __init__(self, path: Path, answered: int, kept: Path, reason: str, *, problems: Sequence[str] = (), fix: str = "") -> None:
+        what = f"Only the first {answered} rows of {path} are answered; their answers are in {kept}. {reason}"
+        super().__init__(what, problems=problems, fix=fix or "Mend what is wrong, and ask for the other rows again.")
 
 
 class RequestRefused(TreadleError):
@@ -74,3 +92,13 @@ class DemoStuck(TreadleError):
 
     def __init__(self, reason: str, logs: Path) -> None:
         super().__init__(f"The demo stopped: {reason}.", fix=f"The logs of its processes are in {logs}.")
+
+
+class MomentInvalid(TreadleError):
+    """A text that should name a moment does not."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"{given!r} is no moment: allowed is how long ago, as 2h or 30d, or a day or time, as 2026-11-20 or 2026-11-20T14:00.",
+            fix="`treadle events --since 2h` shows the last two hours.",
+        )

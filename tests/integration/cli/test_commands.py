@@ -219,8 +219,25 @@ def test_rows_of_a_file_and_of_standard_input_are_answered_alike(service: str, t
 def test_a_refused_row_is_told_field_by_field(service: str, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('[{"sepal_length": 99, "sepal_width": 3.0, "petal_length": "5", "petal_width": 2.2}]')
     said = failed(treadle("predict", "iris", "--file", tmp_path / "rows.json", "--url", service), "422")
-    assert "rows.0.sepal_length is 99; allowed: a number from 0 to 30" in said
-    assert "rows.0.petal_length is '5'; allowed: a number from 0 to 30" in said
+    assert "row 1: sepal_length is 99; allowed: a number from 0 to 30" in said
+    assert "row 1: petal_length is '5'; allowed: a number from 0 to 30" in said
+
+
+def test_a_table_is_answered_and_its_labels_are_brought_back_by_the_file(service: str, tmp_path: Path) -> None:
+    head = "sepal_length;sepal_width;petal_length;petal_width;garden\n"
+    (tmp_path / "rows.csv").write_text(head + "6,7;3,0;5,8;2,2;north\n5,1;3,5;1,4;0,2;south\n" * 2, encoding="utf-16")
+    done = treadle("predict", "iris", tmp_path / "rows.csv", "--out", tmp_path / "answers.csv", "--url", service)
+    assert done.out == f"4 rows answered; the answers are in {tmp_path / 'answers.csv'}.\n"
+    assert done.err == "Left out, because the contract has no such features: garden.\n"
+    answers = (tmp_path / "answers.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[1] for line in answers] == ["prediction", "virginica", "setosa", "virginica", "setosa"]
+    assert "4 rows answered" in treadle("predict", "iris", tmp_path / "rows.csv", "--url", service).out
+
+    labels = ["labels", "import", tmp_path / "answers.csv", "--model", "iris", "--column", "value=prediction"]
+    first = treadle(*labels, "--json").json
+    assert set(first) == documented("labels import")
+    assert (first["read"], first["new"], first["joined"] + first["waiting"]) == (4, 4, 4)
+    assert treadle(*labels).out.startswith("4 read, 0 new, 4 already there.")
 
 
 def test_a_label_is_taken_by_any_of_its_keys(service: str) -> None:

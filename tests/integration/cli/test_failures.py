@@ -42,8 +42,23 @@ def test_no_service(workspace: Workspace, free_port: int) -> None:
 
 def test_a_row_file_that_is_no_row_file(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    failed(treadle("predict", "iris", "--file", tmp_path / "rows.csv"), str(tmp_path / "rows.csv"), "Give JSON")
-    failed(treadle("predict", "iris", "--file", tmp_path), str(tmp_path), "Is a directory", "Give JSON")
+    failed(treadle("predict", "iris", "--file", tmp_path / "rows.csv"), str(tmp_path / "rows.csv"), "no column petal_length", "--raw")
+    (tmp_path / "rows.json").write_text("a,b\n1,2\n")
+    failed(treadle("predict", "iris", tmp_path / "rows.json"), str(tmp_path / "rows.json"), "it is not JSON", "Give a CSV")
+    failed(treadle("predict", "iris", "--file", tmp_path), str(tmp_path), "is a directory", "Give a CSV")
+
+
+def test_a_file_that_is_named_twice_or_not_at_all(workspace: Workspace, tmp_path: Path) -> None:
+    assert treadle("predict", "iris", "a.csv", "--file", "b.csv").code == 2
+    assert treadle("predict", "iris", "--out", "answers.csv").code == 2
+    assert treadle("labels", "import", "a.csv", "--model", "iris", "--column", "churned").code == 2
+
+
+def test_labels_without_a_file_or_with_a_bad_line(workspace: Workspace, tmp_path: Path) -> None:
+    failed(treadle("labels", "import", tmp_path / "no.csv", "--model", "iris"), "no.csv", "no such file")
+    (tmp_path / "truth.csv").write_text("prediction_id,species\np-1,rose\n")
+    said = failed(treadle("labels", "import", tmp_path / "truth.csv", "--model", "iris"), "line 2: species is 'rose'", "--skip-bad")
+    assert "setosa, versicolor, virginica" in said
 
 
 def test_a_setting_that_does_not_exist(workspace: Workspace) -> None:

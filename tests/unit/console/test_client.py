@@ -1,6 +1,7 @@
 """The client's side of a conversation: rows that cannot be read, and whatever may answer at an address."""
 
 import io
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +11,6 @@ import pytest
 
 from treadle.console import client
 from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
-from treadle.projects import find
 from treadle.settings import Settings, Workspace
 
 
@@ -105,37 +105,38 @@ def stranger() -> Iterator[tuple[str, type[Stranger]]]:
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b"{}"])
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_somebody_else_at_the_address_is_called_so(
-    stranger: tuple[str, type[Stranger]], workspace: Workspace, status: int, body: bytes
-) -> None:
+def test_somebody_else_at_the_address_is_called_so(stranger: tuple[str, type[Stranger]], status: int, body: bytes) -> None:
     url, handler = stranger
     handler.status, handler.body = status, body
     with pytest.raises(NoService, match=url):
-        client.predict(url, find(workspace, "iris"), None)
+        client.ask_rows(url, "iris", [{}], ["row 1"])
 
 
-def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type[Stranger]], workspace: Workspace) -> None:
+def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type[Stranger]]) -> None:
     url, handler = stranger
     handler.status = 422
     handler.body = (
         b'{"error": {"what": "The request has 1 problem.", "fix": "Look.", "problems": [{"field": "", "value": 1, "allowed": "x"}]}}'
     )
     with pytest.raises(RequestRefused) as caught:
-        client.predict(url, find(workspace, "iris"), None)
+        client.ask_rows(url, "iris", [{}], ["row 1"])
     assert str(caught.value) == f"The service at {url} refuses this (422): The request has 1 problem.\n  - the row is 1; allowed: x\nLook."
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "localhost:8000", "http://[", "http://nowhere.invalid", "ftp://127.0.0.1"])
-def test_an_address_where_nothing_answers_is_named(workspace: Workspace, url: str) -> None:
+def test_an_address_where_nothing_answers_is_named(url: str) -> None:
     with pytest.raises(ServiceUnreachable) as caught:
-        client.predict(url, find(workspace, "iris"), None)
+        client.ask_rows(url, "iris", [{}], ["row 1"])
     assert f"No service answers at {url}: " in str(caught.value)
     assert "treadle serve" in str(caught.value)
 
 
-def test_an_answer_without_confidence_is_a_value() -> None:
-    facts = {"model": "houses", "version": 4, "prediction_id": "p-1"}
-    assert client.answer_lines([{"prediction": 3.5, **facts}, {"prediction": "yes", "confidence": 0.51, **facts}]).splitlines() == [
-        "3.5  houses version 4, prediction p-1",
-        "yes (confidence 0.510)  houses version 4, prediction p-1",
-    ]
+def test_a_refused_field_is_named_by_the_row_of_the_file(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    handler.status = 422
+    fields = ["rows.1.tenure", "rows.0", "rows.7.tenure", "rows"]
+    problems = [{"field": field, "value": 1, "allowed": "x"} for field in fields]
+    handler.body = json.dumps({"error": {"what": "No.", "fix": "", "problems": problems}}).encode()
+    with pytest.raises(RequestRefused) as caught:
+        client.ask_rows(url, "iris", [{}, {}], ["line 2", "line 5"])
+    assert [line.partition(" is 1")[0] for line in caught.value.problems] == ["line 5: tenure", "line 2", "rows.7.tenure", "rows"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small_bundles import INTERFACE, VALUE
-from treadle.data.files import Row
-from treadle.data.labels import AT_ALLOWED, Columns, Labels, Problem, epoch, find_columns
+from treadle.data.files import Problem, Row
+from treadle.data.labels import AT_ALLOWED, Columns, Labels, epoch, find_columns
 from treadle.spec import Interface
 
 NOW = 1_800_000_000.0
