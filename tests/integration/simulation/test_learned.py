@@ -71,7 +71,7 @@ class Table:
 
 
 def contract(task: str, target: dict[str, Any], features: list[dict[str, Any]], **more: Any) -> Contract:
-    interface = {"task": task, "target": target, "features": features, "split": {"folds": 3}, **more}
+    interface = {"task": task, "target": target, "features": features, **more}
     return Contract.model_validate({"name": "table", "data": [{"kind": "bundled", "library": "none"}], "interface": interface})
 
 
@@ -130,7 +130,7 @@ def wine() -> Table:
     frame = bunch.data.copy()
     frame["grower"] = bunch.target.map({0: "first", 1: "second", 2: "third"})
     features = [{"name": name, "type": "number", "min": 0} for name in bunch.data.columns]
-    return Table(contract("multiclass", {"name": "grower", "classes": ["first", "second", "third"]}, features, split={"folds": 5}), frame)
+    return Table(contract("multiclass", {"name": "grower", "classes": ["first", "second", "third"]}, features), frame)
 
 
 def housing(request: pytest.FixtureRequest) -> Table:
