@@ -70,9 +70,7 @@ class Loop:
         verdict = self._spoken_about(project, version) or self.gate(project, version)
         if not verdict.passed:
             return verdict, None
-        deployment = promotion.promote(
-            self._workspace, self._store, project, verdict.version, verdict, at=self._clock(), actor=actor
-        )
+        deployment = promotion.promote(self._workspace, self._store, project, verdict.version, verdict, at=self._clock(), actor=actor)
         self._project_aliases()
         return verdict, deployment
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, opened, person
+from treadle.api.opening import Place, acting, opened
 from treadle.telling import Tell, nobody
 
 if TYPE_CHECKING:
@@ -59,12 +59,19 @@ def gate(model: str, version: int | None = None, *, workspace: Place = None) -> 
 
 
 def promote(model: str, version: int | None = None, *, workspace: Place = None) -> "tuple[Verdict, Deployment | None]":
-    """Gate a version and, if it passes, give it all traffic. Returns the verdict, and the deployment unless it was refused."""
+    """Gate a version and, if it passes, give it all traffic. Returns the verdict, and the deployment unless it was refused.
+
+    A verdict that people have spoken about, and that still holds, is not given anew: it is what they agreed to.
+
+    Raises:
+        ConsentMissing: the gate lets it pass, but people must agree (``policy.approval``), or one of them has refused.
+        AlreadyChampion: it has all the traffic there is.
+    """
     from treadle.loop import Loop
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return Loop(place, store).promote(find(place, model), version)
+        return Loop(place, store).promote(find(place, model), version, actor=acting(place).name)
 
 
 def rollback(model: str, *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None) -> "Deployment":
@@ -73,4 +80,4 @@ def rollback(model: str, *, to: int | None = None, reason: str = "Rolled back by
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return Loop(place, store).rollback(find(place, model), reason=reason, actor=person(), to=to)
+        return Loop(place, store).rollback(find(place, model), reason=reason, actor=acting(place).name, to=to)

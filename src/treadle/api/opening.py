@@ -1,6 +1,5 @@
 """What every function of the API starts with: the workspace, its store, a project."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from treadle.errors import SettingsInvalid
 from treadle.settings import Workspace
 
 if TYPE_CHECKING:
+    from treadle.identity import Identity, Role
     from treadle.state.store import Store
 
 Place = Workspace | Path | str | None
@@ -36,22 +36,26 @@ def found(place: Place = None, **overrides: Any) -> Workspace:
 
 @contextmanager
 def opened(place: Place = None) -> Iterator[tuple[Workspace, "Store"]]:
-    """Open a workspace and its store for one piece of work."""
+    """Open a workspace and its store for one piece of work. What happens in it is signed at the end."""
+    from treadle.state.heads import signed
     from treadle.state.store import open_store
 
     workspace = found(place)
     store = open_store(workspace.store_url)
     try:
-        yield workspace, store
+        with signed(store, workspace.home):
+            yield workspace, store
     finally:
         store.close()
 
 
-def person() -> str:
-    """Return who acts, for the record."""
-    import getpass
+def acting(workspace: Workspace, role: "Role" = "approver") -> "Identity":
+    """Return who acts: the bearer of TREADLE_KEY, or the user of the machine.
 
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+    Raises:
+        KeyUnknown: TREADLE_KEY holds no key of this workspace.
+        RoleMissing: this one may not do what ``role`` may.
+    """
+    from treadle import identity
+
+    return identity.acting(workspace).require(role)

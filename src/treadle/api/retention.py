@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, found, person
+from treadle.api.opening import Place, acting, found
 from treadle.telling import Tell, nobody
 
 if TYPE_CHECKING:
@@ -71,6 +71,6 @@ def reset(
         require_still(ground, now=time.time())
         if confirm is not None:
             confirm(f"every row, version, bundle and snapshot of {model}" if model is not None else f"all state in {place.home}")
-        return clear(ground, keys=keys) if model is None else forget(ground, model, at=time.time(), actor=person())
+        return clear(ground, keys=keys) if model is None else forget(ground, model, at=time.time(), actor=acting(place).name)
     finally:
         store.close()

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy import func, select
 
-from treadle.console.narration import narrate
+from treadle.console.narration import tell
 from treadle.console.screen import Screen
 from treadle.errors import StoreUnavailable
 from treadle.state import events
@@ -31,7 +31,7 @@ class Watch:
             fresh = events.after(conn, self._seen)
         for event in fresh:
             self._seen = event.seq
-            line = narrate(event.kind, event.model, event.data)
+            line = tell(event)
             self._screen.line(line.text, line.style, at=event.at)
 
     @contextmanager

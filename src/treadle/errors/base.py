@@ -13,8 +13,10 @@ class TreadleError(Exception):
     """The base of all of Treadle's own errors.
 
     ``what`` is the sentence that names the thing and the value, ``fix`` the next thing to do, and
-    ``problems`` one line per detail.
+    ``problems`` one line per detail. ``exit_code`` is what a command ends with.
     """
+
+    exit_code = 1
 
     def __init__(self, what: str, *, fix: str = "", problems: Sequence[str] = ()) -> None:
         self.what = what

@@ -57,8 +57,12 @@ class NotPermitted(TreadleError):
 class ConsentMissing(TreadleError):
     """The gate lets a version take a role, but people must agree, or one of them has refused."""
 
-    def __init__(self, model: str, version: int, said: str, following: str) -> None:
-        super().__init__(f"{model} version {version} may not have a role yet: {said}", fix=f"Next: {following}.")
+    def __init__(self, model: str, version: int, said: str, following: str, *, refused: bool = False) -> None:
+        self.exit_code = 3 if refused else 4
+        super().__init__(
+            f"The gate lets {model} version {version} pass, but {'a person does not' if refused else 'people must agree'}. {said}",
+            fix=f"Next: {following}.",
+        )
 
 
 class AlreadyChampion(TreadleError):

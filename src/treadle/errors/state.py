@@ -19,6 +19,8 @@ class StoreUnavailable(TreadleError):
 class ChainBroken(TreadleError):
     """The chain of events was edited, cut or written anew."""
 
+    exit_code = 3
+
     def __init__(self, seq: int, reason: str) -> None:
         self.seq = seq
         super().__init__(
@@ -30,12 +32,16 @@ class ChainBroken(TreadleError):
 class HeadsInvalid(TreadleError):
     """The file of signed heads was edited, or belongs to another key."""
 
+    exit_code = 3
+
     def __init__(self, path: Path, line: int, reason: str) -> None:
         super().__init__(f"Line {line} of {path} cannot be trusted: {reason}", fix="docs/architecture/state.md says what each break means.")
 
 
 class HeadsMissing(TreadleError):
     """There are events, but what proves them from outside the database is gone, or was never there."""
+
+    exit_code = 3
 
     def __init__(self, folder: Path, count: int, gone: Iterable[str]) -> None:
         super().__init__(

@@ -16,13 +16,17 @@ from treadle.state.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Standing:
-    """How a verdict stands with the people: who agrees, how many must, and the refusals that hold."""
+    """How a verdict stands with the people: who agrees, how many must, and the refusals that hold.
+
+    ``awaited``: a turn of the loop waits for it, and goes on by itself.
+    """
 
     model: str
     version: int
     people: int
     approvals: tuple[Consent, ...] = ()
     refusals: tuple[Consent, ...] = ()
+    awaited: bool = False
 
     @property
     def missing(self) -> int:

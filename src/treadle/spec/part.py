@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -25,6 +26,17 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float), Field(ge=0)]
 """Seconds as a float; in YAML a number with a unit, such as 30d."""
+
+
+def moment(text: str, now: float) -> float:
+    """Return the moment (epoch seconds) that ``text`` names: how long before ``now``, as in "2h", or an ISO day or time, local by default.
+
+    Raises:
+        ValueError: it names none.
+    """
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*", text):
+        return now - float(_seconds(text))  # type: ignore[arg-type]
+    return datetime.fromisoformat(text.strip()).timestamp()
 
 
 class Frozen(BaseModel):

@@ -82,6 +82,11 @@ def last_seq(conn: Connection) -> int:
     return int(last.seq) if last else 0
 
 
+def of_kind(event: Event, kind: str | None) -> bool:
+    """Tell whether an event is of a kind, or of one that begins with it and a dot; None: of whatever kind."""
+    return kind is None or event.kind == kind or event.kind.startswith(f"{kind}.")
+
+
 def newest(conn: Connection, limit: int, *, model: str | None = None, since: float | None = None, kind: str | None = None) -> list[Event]:
     """Return the last ``limit`` events, oldest first: of a model, from a moment on, of a kind (or of "turn" as of "turn.opened")."""
     fitting = [events.c.model == model] if model is not None else []

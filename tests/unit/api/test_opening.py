@@ -1,12 +1,13 @@
-import getpass
-import os
 from pathlib import Path
 
 import pytest
 
 from treadle.api import opening
-from treadle.errors import SettingsInvalid
+from treadle.errors import RoleMissing, SettingsInvalid
+from treadle.identity import Keys
 from treadle.settings import Workspace
+from treadle.state import events
+from treadle.state.heads import heads_file
 
 
 def test_options_of_the_command_line_win_over_the_settings(workspace: Workspace) -> None:
@@ -25,14 +26,20 @@ def test_the_store_is_closed_after_a_command(workspace: Workspace) -> None:
         assert again is not store
 
 
-def test_whoever_has_no_name_acts_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert opening.person() == getpass.getuser()
+def test_what_happens_in_a_workspace_is_signed(workspace: Workspace) -> None:
+    with opening.opened() as (_, store), store.write() as conn:
+        events.append(conn, "thing.happened", at=1.0, data={})
+    with opening.opened():
+        pass
+    assert len(heads_file(workspace.home).read_text().splitlines()) == 1
 
-    def nameless() -> str:
-        raise KeyError
 
-    monkeypatch.setattr(getpass, "getuser", nameless)
-    assert opening.person() == f"uid {os.getuid()}"
+def test_one_whose_key_does_not_let_him_does_not_act(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opening.acting(workspace).source == "os"
+    monkeypatch.setenv("TREADLE_KEY", Keys(workspace.home).add("eve", "viewer"))
+    assert opening.acting(workspace, role="viewer").name == "eve"
+    with pytest.raises(RoleMissing):
+        opening.acting(workspace)
 
 
 def test_a_workspace_can_be_named_by_its_folder(workspace: Workspace, tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""The command that reads what happened: events."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from treadle.cli.options import Json, models
+
+if TYPE_CHECKING:
+    from treadle.state.events import Event
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(events)
+
+
+def events(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Name of the model; without it, all of them.", autocompletion=models)
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="How long ago (2h, 30d), or a day or moment (2026-11-20, 2026-11-20T14:00).")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="turn.opened, or all that begin so: turn.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many, the last ones.", min=1)] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on, until Ctrl-C.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check that the record is whole; exit code 3 when it is not.")] = False,
+    json: Json = False,
+) -> None:
+    """Read what happened as a diary, or check that nobody has changed it."""
+    from treadle import api
+    from treadle.console import diary, out
+
+    if verify:
+        found = api.events_verify()
+        told = {"events": found.events, "heads": found.heads, "last": found.last, "unsigned": found.unsigned}
+        out.answer(told, json=json, text=diary.audit_text(found))
+        return
+    past = api.events(model, since=since, kind=kind, limit=limit)
+    if json and not follow:
+        out.answer(past, json=True, text="")
+        return
+    book = diary.Diary()
+    for event in _all(past, model, kind, follow=follow):
+        if json:
+            out.line(event)
+        else:
+            for line in book.lines([event]):
+                out.console.print(line)
+    if not past and not follow and not json:
+        out.say("Nothing of this has happened.")
+
+
+def _all(past: "Sequence[Event]", model: str | None, kind: str | None, *, follow: bool) -> "Iterator[Event]":
+    from treadle import api
+
+    return chain(past, api.events_follow(model, kind=kind, after=past[-1].seq if past else None)) if follow else iter(past)
