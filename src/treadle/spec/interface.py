@@ -116,6 +116,10 @@ class Target(Frozen):
 class Preprocessing(Frozen):
     """What happens to the matrix inside the graph, before the estimator."""
 
+    input: Literal["matrix", "columns"] = Field(
+        "matrix",
+        description="columns: the estimator gets a DataFrame with the contract's columns and prepares it itself; the keys below are then idle.",
+    )
     impute: Literal["median", "mean", "zero"] = Field("median", description="What a missing number becomes; fitted on training rows only.")
     categories: Literal["onehot", "codes"] = Field(
         "onehot", description="One column per category, or the index as a number, which trees do well with."

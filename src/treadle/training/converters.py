@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - LightGBM and XGBoost are imported only for a pipeline that holds them
 
+import copy
 import math
 import re
 from collections.abc import Iterable
@@ -9,11 +10,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
+from onnx.helper import make_tensor
 from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import DoubleTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes, calculate_linear_regressor_output_shapes
+from skl2onnx.operator_converters.random_forest import (
+    convert_sklearn_random_forest_classifier,
+    convert_sklearn_random_forest_regressor_converter,
+)
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
+from sklearn.preprocessing import OneHotEncoder
 
 from treadle.spec import Task
 
@@ -46,6 +57,8 @@ def register(steps: Iterable[BaseEstimator]) -> None:
             _register_lightgbm()
         elif library == "xgboost":
             _register_xgboost()
+        elif isinstance(step, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+            _register_histogram()
 
 
 def refusal(step: BaseEstimator) -> tuple[str, str] | None:
@@ -57,8 +70,23 @@ def refusal(step: BaseEstimator) -> tuple[str, str] | None:
             "its graph would hold the training rows themselves, and other bytes after each conversion",
             "Use a learner that keeps no rows.",
         )
+    if isinstance(step, HistGradientBoostingClassifier | HistGradientBoostingRegressor) and step.is_categorical_ is not None:
+        return "its trees split on native categories", "Leave categorical_features=None, and encode the categories before it."
     if _library(step) == "lightgbm" and hasattr(step, "booster_"):
         return _refusal_of_lightgbm(step)
+    return None
+
+
+def refusal_of_sparse(step: BaseEstimator, steps: list[BaseEstimator]) -> tuple[str, str] | None:
+    """Return why XGBoost behind these steps would answer otherwise than its graph, or None."""
+    if _library(step) != "xgboost":
+        return None
+    joined = [one.sparse_output_ for one in steps if isinstance(one, ColumnTransformer)]
+    if any(joined) or (not joined and any(isinstance(one, OneHotEncoder) and one.sparse_output for one in steps)):
+        return (
+            "it takes each zero of a sparse matrix for a missing value, which the graph does not",
+            "Set sparse_output=False in the OneHotEncoder, or sparse_threshold=0 in the ColumnTransformer, and fit again.",
+        )
     return None
 
 
@@ -93,6 +121,51 @@ def _register_xgboost() -> None:
     from xgboost import XGBClassifier, XGBRegressor
 
     _register(XGBClassifier, XGBRegressor, convert_xgboost)
+
+
+def _register_histogram() -> None:
+    def of(convert: Any) -> Any:
+        def converted(scope: Any, operator: Any, container: Any) -> None:
+            model = operator.raw_operator = copy.deepcopy(operator.raw_operator)
+            trees = [predictor.nodes for stage in model._predictors for predictor in stage]  # noqa: SLF001 - what its converter reads, too
+            thresholds = [0.0 if node["is_leaf"] else float(node["num_threshold"]) for nodes in trees for node in nodes]
+            exact = isinstance(operator.inputs[0].type, DoubleTensorType)
+            for nodes in trees:
+                nodes["num_threshold"] = [_down(value) for value in nodes["num_threshold"].tolist()]
+            convert(scope, operator, _Histogram(container, thresholds if exact else None))
+
+        return converted
+
+    for model, shape, convert in (
+        (HistGradientBoostingClassifier, calculate_linear_classifier_output_shapes, convert_sklearn_random_forest_classifier),
+        (HistGradientBoostingRegressor, calculate_linear_regressor_output_shapes, convert_sklearn_random_forest_regressor_converter),
+    ):
+        options = _CLASSIFIER_OPTIONS if model is HistGradientBoostingClassifier else {"raw_scores": [True, False]}
+        update_registered_converter(model, f"Treadle{model.__name__}", shape, of(convert), options=options)
+
+
+class _Histogram:
+    """A container of nodes that mends those of trees on histograms.
+
+    The exporter gives truths where ONNX asks for whole numbers; and float32 thresholds, also to rows in float64.
+    """
+
+    def __init__(self, container: Any, thresholds: list[float] | None) -> None:
+        self._container = container
+        self._thresholds = thresholds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *given: Any, **attributes: Any) -> Any:
+        if "nodes_missing_value_tracks_true" in attributes:
+            tracks = attributes["nodes_missing_value_tracks_true"]
+            attributes["nodes_missing_value_tracks_true"] = [int(value) for value in tracks]
+            if self._thresholds is not None:
+                del attributes["nodes_values"]
+                count = len(self._thresholds)
+                attributes["nodes_values_as_tensor"] = make_tensor("thresholds", TensorProto.DOUBLE, [count], self._thresholds)
+        return self._container.add_node(*given, **attributes)
 
 
 def _register(classifier: type, regressor: type, convert: Any) -> None:

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from treadle.spec import CategoryFeature, Interface
+from treadle.training.columns import Columns
 from treadle.training.metrics import Floats
 
 UNSEEN = -1.0
@@ -25,7 +26,12 @@ SCALE = "scale"
 
 
 def build_pipeline(interface: Interface, estimator: Any) -> Pipeline:
-    """Return the unfitted pipeline; its input is the matrix float32 [n, f] in the order of the interface's features."""
+    """Return the unfitted pipeline; its input is the matrix float32 [n, f] in the order of the interface's features.
+
+    With ``preprocessing.input: columns`` the estimator gets the contract's columns as they are, and prepares them itself.
+    """
+    if interface.preprocessing.input == "columns":
+        return Pipeline([(PREPARE, Columns(interface)), (ESTIMATOR, estimator)])
     numbers, categories = columns(interface)
     branches = []
     if numbers:
@@ -33,6 +39,11 @@ def build_pipeline(interface: Interface, estimator: Any) -> Pipeline:
     if categories:
         branches.append((CATEGORIES, _categories(interface), categories))
     return Pipeline([(PREPARE, ColumnTransformer(branches)), (ESTIMATOR, estimator)])
+
+
+def around(interface: Interface, fitted: Any) -> Pipeline:
+    """Return the pipeline of an estimator that has been fitted elsewhere, on columns or on an array of them."""
+    return Pipeline([(PREPARE, Columns(interface, named=hasattr(fitted, "feature_names_in_"))), (ESTIMATOR, fitted)])
 
 
 def columns(interface: Interface) -> tuple[list[int], list[int]]:
