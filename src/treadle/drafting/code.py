@@ -96,18 +96,21 @@ class _Plan:
         return forms[0]
 
     @property
+    def _numerals(self) -> list[texts.Numerals]:
+        """How the numbers in texts are written, column by column and the target."""
+        found = [*(column.sight.numerals for column in self.numbers), self.goal.numerals]
+        return [one for one in found if one is not None]
+
+    @property
     def decimal(self) -> str:
-        """The decimal mark of the numbers in texts."""
-        marks = [column.sight.numerals.decimal for column in self.numbers if column.sight.numerals]
-        return max(marks, key=marks.count) if marks else self.assumed.decimal
+        """The decimal mark of most of the numbers in texts; that of the target if it is one of them."""
+        marks = [one.decimal for one in self._numerals]
+        return self.goal.numerals.decimal if self.goal.numerals else max(marks, key=marks.count) if marks else self.assumed.decimal
 
     @property
     def marks(self) -> str:
         """The characters that are taken away from numbers."""
-        found = {
-            mark for column in self.numbers if column.sight.numerals and not self._is_odd(column) for mark in column.sight.numerals.marks
-        }
-        return "".join(sorted(found))
+        return "".join(sorted({mark for one in self._numerals if one.decimal == self.decimal for mark in one.marks}))
 
     @property
     def plain_numbers(self) -> bool:
@@ -174,7 +177,7 @@ class _Plan:
             numerals, name = column.sight.numerals, _literal(column.name)
             if numerals is not None and self._is_odd(column):
                 errors = ', errors="coerce"' if column.sight.stray else ""
-                yield f"frame[{name}] = pd.to_numeric(frame[{name}]{_without(numerals.marks, numerals.decimal)}{errors})"
+                yield f"frame[{name}] = pd.to_numeric(frame[{name}]{''.join(_plain_calls(numerals.marks, numerals.decimal))}{errors})"
             if not column.sight.text and column.sight.written.dtype == object:
                 yield f"frame[{name}] = pd.to_numeric(frame[{name}])"
 
@@ -197,8 +200,8 @@ class _Plan:
             if as_text and column.sight.kind == "number" and not column.sight.text:
                 yield f'frame[{name}] = frame[{name}].astype("Int64").astype("string")'
             if column.other:
-                known = f"frame[{name}].isin({_constant(column)}) | frame[{name}].isna()"
-                yield f"frame[{name}] = frame[{name}].where({known}, {_literal(column.other)})"
+                yield f"known = frame[{name}].isin({_constant(column)}) | frame[{name}].isna()"
+                yield f"frame[{name}] = frame[{name}].where(known, {_literal(column.other)})"
 
 
 def _head(name: str, table: Table, assumed: Assumptions, plan: _Plan) -> Iterator[str]:
@@ -228,7 +231,8 @@ def _helpers(plan: _Plan) -> Iterator[str]:
         "",
         'def _number(texts: Series, errors: str = "raise") -> Series:',
         f'    """Return texts such as {shown} as numbers."""',
-        f"    return pd.to_numeric(texts{_without(plan.marks, plan.decimal)}, errors=errors)",
+        *(f"    texts = texts{call}" for call in _plain_calls(plan.marks, plan.decimal)),
+        "    return pd.to_numeric(texts, errors=errors)",
     )
 
 
@@ -289,10 +293,10 @@ def _constant(column: Column) -> str:
     return f"KEPT_{plain}"
 
 
-def _without(marks: str, decimal: str) -> str:
+def _plain_calls(marks: str, decimal: str) -> list[str]:
     """Return the calls that make texts plain numbers."""
-    strip = f'.str.replace(r"[{_in_class(marks)}]", "", regex=True)' if marks else ""
-    return strip + ('.str.replace(",", ".")' if decimal == "," else "")
+    strip = [f'.str.replace(r"[{_in_class(marks)}]", "", regex=True)'] if marks else []
+    return strip + (['.str.replace(",", ".")'] if decimal == "," else [])
 
 
 def _in_class(marks: str) -> str:

@@ -48,8 +48,9 @@ def overlay_text(assumed: Assumptions) -> str:
 def _head(name: str, table: Table, assumed: Assumptions) -> Iterator[str]:
     goal, count = assumed.goal, len(assumed.of("feature"))
     yield from comment(
-        f"Drafted by `treadle init {name}` from {table.called}. It is yours now: each value is a guess with its reason beside "
-        "it, so change what you know better. docs/reference/contract.md describes every key; `treadle schema` prints a JSON Schema for your editor.",
+        f"Drafted by `treadle init {name}` from {table.called}. It is yours now: each value is a guess with its reason beside it, "
+        "so change what you know better. docs/reference/contract.md describes every key; `treadle schema` prints a JSON Schema "
+        "for your editor.",
         0,
     )
     yield f"name: {name}"

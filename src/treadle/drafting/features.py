@@ -60,7 +60,7 @@ def _number(sight: Sight) -> Made:
     if sight.whole and not whole:
         why += f"; past {FLOAT32_WHOLE:,} the last digits are lost in float32"
     if sight.stray:
-        why += f"; {_stray(sight)} count as missing"
+        why += f"; {_stray(sight)} among them: missing"
     example = float(known.sort_values().iloc[len(known) // 2])
     made = NumberFeature(
         name=sight.name, type="integer" if whole else "number", min=first, max=last, required=not sight.missing, example=example
@@ -106,7 +106,7 @@ def _gaps(sight: Sight) -> str:
 
 def _stray(sight: Sight) -> str:
     more = f" and {len(sight.stray) - 3} more" if len(sight.stray) > 3 else ""
-    return f"the texts {', '.join(map(repr, sight.stray[:3]))}{more}"
+    return f"{', '.join(map(repr, sight.stray[:3]))}{more}"
 
 
 def _plain(value: float) -> str:

@@ -51,8 +51,8 @@ class Goal:
     """The target: its column, the task, and how its values become classes.
 
     ``classes`` are in the order of the contract, ``mapping`` gives the class of each value of the table where that is not the text
-    itself, ``rare`` are classes with too few rows, whose rows are left out, as are the ``unlabelled`` ones. ``share`` is that of the rarest
-    class, ``spread`` the standard deviation of a quantity.
+    itself, ``numerals`` is how a quantity is written. ``rare`` are classes with too few rows, which are left out, as are the
+    ``unlabelled`` rows. ``share`` is that of the rarest class, ``spread`` the standard deviation of a quantity.
     """
 
     raw: str
@@ -66,6 +66,7 @@ class Goal:
     rare: tuple[str, ...] = ()
     rare_rows: int = 0
     unlabelled: int = 0
+    numerals: texts.Numerals | None = None
     share: float = 0.0
     spread: float = 0.0
 
@@ -144,7 +145,9 @@ def _quantity(sight: Sight, asked: Asked) -> "tuple[Goal, Series[Any]]":
         )
     known = sight.cells.dropna()
     why = f"{sight.different:,} different numbers from {known.min():g} to {known.max():g}"
-    return Goal(sight.raw, sight.name, "regression", why, unlabelled=sight.missing, spread=float(known.std())), sight.cells
+    return Goal(
+        sight.raw, sight.name, "regression", why, unlabelled=sight.missing, numerals=sight.numerals, spread=float(known.std())
+    ), sight.cells
 
 
 def _classes(sight: Sight, asked: Asked) -> "tuple[Goal, Series[Any]]":
@@ -177,7 +180,7 @@ def _classes(sight: Sight, asked: Asked) -> "tuple[Goal, Series[Any]]":
         rare,
         sum(counts[name] for name in rare),
         sight.missing,
-        share,
+        share=share,
     )
     return goal, named.where(~named.isin(rare))
 

@@ -129,7 +129,8 @@ def _columns(sights: Sequence[Sight], answers: "Series[Any]", goal: Goal) -> tup
 def _column(sight: Sight, answers: "Series[Any]", goal: Goal, *, whom: bool, when: bool) -> Column:
     useless = _useless(sight)
     if useless:
-        return Column(sight, "left out", useless)
+        found, how = leaks.filled_in(sight, answers, classes=goal.task != "regression")
+        return Column(sight, "left out", useless, warning=f"It leaks the target: {how}." if found else "")
     if when:
         return Column(sight, "time", f"the time of the row, {_span(sight)}")
     if whom:
@@ -141,7 +142,7 @@ def _column(sight: Sight, answers: "Series[Any]", goal: Goal, *, whom: bool, whe
 def _useless(sight: Sight) -> str:
     """Return why nothing can be learnt from a column, whatever it means."""
     if sight.kind == "constant":
-        return f"every row has the same value, {_first(sight)!r}"
+        return f"{'it is empty or' if sight.missing else 'every row has the same value,'} {_first(sight)!r}"
     return {"empty": "it is empty", "nested": "it holds lists, records or bytes"}.get(sight.kind, "")
 
 

@@ -30,14 +30,22 @@ def leak(sight: Sight, target: "Series[Any]", *, classes: bool) -> tuple[Leak, s
         target: the class or the number of each row, without NA.
         classes: whether the target has classes.
     """
-    missing = sight.cells.isna()
-    if classes and 0 < missing.sum() < len(missing) and told(missing.astype(int), target) >= NEAR:
-        return "exact", "whether it is filled in tells the target; it seems to be written down afterwards"
+    found = filled_in(sight, target, classes=classes)
+    if found[0]:
+        return found
     share = _told_by(sight, target, classes=classes)
     if share >= EXACT:
         return "exact", "it tells the target of every row"
     if share >= NEAR:
         return "near", f"by itself it tells {share:.1%} of what there is to know about the target"
+    return "", ""
+
+
+def filled_in(sight: Sight, target: "Series[Any]", *, classes: bool) -> tuple[Leak, str]:
+    """Return whether it tells the class of a row that the column has a value there."""
+    missing = sight.cells.isna()
+    if classes and missing.any() and told(missing.astype(int), target) >= NEAR:
+        return "exact", "whether it is filled in tells the target; it seems to be written down afterwards"
     return "", ""
 
 

@@ -40,7 +40,7 @@ def numbers(name: str, low: float, high: float, *, whole: bool) -> Range:
         widest = _round_up(2 * reach)
         smallest = -widest
     most = float(FLOAT32_WHOLE) if whole else math.inf
-    return max(smallest, -most), min(widest, most), "widened to twice what was seen, rounded up"
+    return max(smallest, -most), min(widest, most), "twice as far, rounded up"
 
 
 def days(low: date, high: date) -> tuple[date, date]:

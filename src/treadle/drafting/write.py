@@ -170,7 +170,7 @@ def _told(asked: Asked, table: Table, assumed: Assumptions, folder: Path, made_w
         assumed.rows,
         tuple(columns),
         _assumptions(table, assumed),
-        tuple(f"{column.raw}: {column.warning}" for column in assumed.columns if column.warning),
+        tuple(f"{column.raw.strip()}: {column.warning}" for column in assumed.columns if column.warning),
         _next(asked),
     )
 
