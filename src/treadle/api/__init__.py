@@ -7,12 +7,14 @@ from treadle.api.draft import init
 from treadle.api.keys import key_add, key_list, key_remove
 from treadle.api.labels import labels_import
 from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
-from treadle.api.look import doctor, drift, schema, status, why
+from treadle.api.look import diff, doctor, drift, schema, status, why
 from treadle.api.model import evaluate, gate, promote, rollback, train
+from treadle.api.replay import replay
 from treadle.api.retention import gc, reset
 
 __all__ = [
     "approve",
+    "diff",
     "doctor",
     "drift",
     "evaluate",
@@ -32,6 +34,7 @@ __all__ = [
     "predict_file",
     "promote",
     "reject",
+    "replay",
     "reset",
     "resume",
     "rollback",

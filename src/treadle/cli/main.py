@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import audit, consent, data, draft, keys, labels, live, look, model, retention
+from treadle.cli import audit, consent, data, draft, keys, labels, live, look, model, replay, retention
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -42,6 +42,7 @@ model.register(app)
 live.register(app)
 labels.register(app)
 retention.register(app)
+replay.register(app)
 look.register(app)
 audit.register(app)
 consent.register(app)

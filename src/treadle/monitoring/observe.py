@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from sqlalchemy import Connection
@@ -14,9 +15,8 @@ from treadle.monitoring.drift import Counts, DriftReport
 from treadle.monitoring.matured import Window, matured
 from treadle.monitoring.quality import QualityReport
 from treadle.projects import Project
-from treadle.spec import Interface
+from treadle.spec import Contract, Interface
 from treadle.state import deployments, log
-from treadle.state.log import LabelledRows
 from treadle.state.store import Store
 from treadle.training.metrics import Floats, Labels
 
@@ -64,16 +64,66 @@ def observe(store: Store, bundles: BundlePlace, project: Project, *, now: float)
         if champion is None:
             raise NotDeployed(project.name)
         bundle = bundles.get(champion.digest)
-        window = _Window(conn, project.name, champion.version, bundle)
-        drifted, drift_onset = _drift(window, project, since, now)
+        live = _Shipped(conn, project.name, champion.version, bundle)
+        drifted = assess_drift(live, project.contract, since, now)
+        drift_onset = date_drift(live, since, now) if drifted.drifted else None
         rows = matured(conn, Window(project, labelled_since, now, MOST_ROWS), bundle.interface, champion.digest)
-    measured, quality_onset = _quality(project, bundle, rows.take(rows.version == champion.version), labelled_since)
+    rows = rows.take(rows.version == champion.version)
+    judged = Judged(rows.at, label_index(bundle.interface, rows.labels), rows.scores)
+    measured = assess_quality(bundle, project.contract, judged)
+    quality_onset = date_quality(bundle, judged, labelled_since) if measured.bad else None
     return Observation(champion.version, since, now, drifted, drift_onset, labelled_since, labelled_until, measured, quality_onset)
 
 
+class Live(Protocol):
+    """The live profile of one version, wherever its counts come from."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """What was sealed: the reference, and the bins of both."""
+
+    def counts(self, since: float, until: float) -> Counts:
+        """Return the counts of the predictions in [``since``, ``until``), in epoch seconds."""
+
+
 @dataclass(frozen=True)
-class _Window:
-    """The live profile of one version."""
+class Judged:
+    """What a version answered and what was true, oldest first: ``at`` float64 [n], ``y`` [n], ``scores`` float32 [n, k]."""
+
+    at: Floats
+    y: Labels
+    scores: Floats
+
+
+def assess_drift(live: Live, contract: Contract, since: float, until: float) -> DriftReport:
+    """Compare what was live in [``since``, ``until``) with the reference, by the policy of ``contract``."""
+    profile, importances = live.bundle.profile, live.bundle.card.get("importances", {})
+    return drift.assess(profile.layout, profile.counts, live.counts(since, until), importances, contract.policy.drift)
+
+
+def date_drift(live: Live, since: float, until: float) -> float:
+    """Return the time in a drifted window after which rows are of the changed world."""
+    profile, edges = live.bundle.profile, np.linspace(since, until, SLICES + 1).tolist()
+    slices = [live.counts(begin, end) for begin, end in pairwise(edges)]
+    return float(edges[onset.drift_onset(profile.layout, profile.counts, slices)])
+
+
+def assess_quality(bundle: Bundle, contract: Contract, judged: Judged, *, thorough: bool = True) -> QualityReport:
+    """Compare how good a version was with what it showed when it was sealed, by the policy of ``contract`` (see ``quality.assess``)."""
+    metric = contract.policy.quality.metric or contract.metric
+    sealed = bundle.card.get("metrics", {}).get(metric)
+    return quality.assess(metric, bundle.interface, judged.y, judged.scores, sealed, contract.policy.quality, thorough=thorough)
+
+
+def date_quality(bundle: Bundle, judged: Judged, since: float) -> float:
+    """Return the time after which a version was worse; ``since``, the start of the window, where it was so all along."""
+    first = onset.loss_onset(losses(bundle.interface, judged.y, judged.scores))
+    return float(judged.at[first - 1]) if first else since
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """The live profile of one version, from the parts that were shipped."""
 
     conn: Connection
     model: str
@@ -84,29 +134,6 @@ class _Window:
         profile = self.bundle.profile
         found = log.counts(self.conn, self.model, self.version, profile.digest, since=since, until=until)
         return np.zeros_like(profile.counts) if found is None else found
-
-
-def _drift(window: _Window, project: Project, since: float, until: float) -> tuple[DriftReport, float | None]:
-    profile = window.bundle.profile
-    importances = window.bundle.card.get("importances", {})
-    report = drift.assess(profile.layout, profile.counts, window.counts(since, until), importances, project.contract.policy.drift)
-    if not report.drifted:
-        return report, None
-    edges = np.linspace(since, until, SLICES + 1).tolist()
-    slices = [window.counts(begin, end) for begin, end in pairwise(edges)]
-    return report, edges[onset.drift_onset(profile.layout, profile.counts, slices)]
-
-
-def _quality(project: Project, bundle: Bundle, rows: LabelledRows, since: float) -> tuple[QualityReport, float | None]:
-    contract = project.contract
-    metric = contract.policy.quality.metric or contract.metric
-    y = label_index(bundle.interface, rows.labels)
-    sealed = bundle.card.get("metrics", {}).get(metric)
-    report = quality.assess(metric, bundle.interface, y, rows.scores, sealed, contract.policy.quality)
-    if not report.bad:
-        return report, None
-    first = onset.loss_onset(losses(bundle.interface, y, rows.scores))
-    return report, float(rows.at[first - 1]) if first else since
 
 
 def losses(interface: Interface, y: Labels, scores: Floats) -> Floats:

@@ -1,0 +1,47 @@
+"""The command that tries a policy out on the past: replay."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from treadle.cli.options import Json, ModelName
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(replay)
+
+
+def _seconds(text: str) -> float:
+    """Return a duration such as 30d in seconds."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from treadle.spec import Duration
+
+    try:
+        seconds: float = TypeAdapter(Duration).validate_python(text)
+    except ValidationError as error:
+        message = f'{text!r} is no duration; give a number with a unit ms, s, m, h or d, such as "30d"'
+        raise typer.BadParameter(message) from error
+    if seconds <= 0:
+        message = f"{text!r} is no stretch of time; give one above 0"
+        raise typer.BadParameter(message)
+    return seconds
+
+
+def replay(
+    model: ModelName,
+    policy: Annotated[Path, typer.Option("--policy", help="File with policy keys, laid over the policy as an overlay is.")],
+    since: Annotated[str, typer.Option("--since", help="How far back to begin.")] = "30d",
+    step: Annotated[str, typer.Option("--step", help="How often to look.")] = "1h",
+    json: Json = False,
+) -> None:
+    """Say what the loop would have done over the past under another policy, beside what the present one would have. Changes nothing."""
+    from treadle import api
+    from treadle.console import out, replayed
+
+    done = api.replay(model, policy, since=_seconds(since), step=_seconds(step))
+    out.answer(done, json=json, text=replayed.text(done))
+    if not json and (table := replayed.table(done)) is not None:
+        out.answer(done, json=False, text=table)
