@@ -1,0 +1,291 @@
+"""approve, reject, pause, resume, key and events, as a person types them, around a version that the gate has let pass."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+import treadle as api
+from tests.shell import failed, treadle
+from treadle.errors import MomentInvalid, ProjectNotFound
+from treadle.identity import Keys, os_user
+from treadle.projects import find
+from treadle.settings import Workspace
+from treadle.state import consents, events, pauses, turns, verdicts
+from treadle.state.heads import heads_file
+from treadle.state.store import Store, open_store
+from treadle.state.verdicts import Verdict
+
+FOUR_EYES = "approval: {people: 2}\n"
+NAMED = "approval: {people: 1, of: [ada]}\n"
+
+
+@pytest.fixture
+def place(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Return a workspace whose policy of iris asks for two people."""
+    (workspace.projects_dir / "iris" / "policy.four.yaml").write_text(FOUR_EYES)
+    (workspace.projects_dir / "iris" / "policy.named.yaml").write_text(NAMED)
+    monkeypatch.setenv("TREADLE_OVERLAY", "four")
+    monkeypatch.setenv("COLUMNS", "300")
+    return Workspace.find()
+
+
+@pytest.fixture
+def store(place: Workspace) -> Store:
+    """Return its store, in which the gate has let version 3 pass."""
+    store = open_store(place.store_url)
+    judge(place, store)
+    return store
+
+
+def judge(place: Workspace, store: Store, name: str = "v1", at: float = 100.0, *, passed: bool = True) -> Verdict:
+    policy = find(place, "iris").contract.policy.digest
+    verdict = Verdict(name, "iris", 3, "d" * 64, "gate", passed, ("It is worse.",) * (not passed), policy, {"champion": None}, at)
+    with store.write() as conn:
+        return verdicts.record(conn, verdict)
+
+
+def by(monkeypatch: pytest.MonkeyPatch, place: Workspace, name: str, role: str = "approver") -> None:
+    monkeypatch.setenv("TREADLE_KEY", Keys(place.home).add(name, role))  # type: ignore[arg-type]
+
+
+def said(store: Store) -> list[tuple[str, str, str]]:
+    with store.read() as conn:
+        return [(one.actor, one.source, one.decision) for one in consents.on(conn, "v1")]
+
+
+def test_two_people_agree(place: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = treadle("approve", "iris", "--reason", "Looked at the errors.")
+    assert first.code == 0
+    assert f"Version 3 is approved by {os_user()}; the policy asks for 2 (approval.people), 1 missing." in first.out
+    assert 'Next: `treadle approve iris --version 3 --reason "..."`' in first.out
+    by(monkeypatch, place, "ada")
+    second = treadle("approve", "iris", "--version", 3, "--reason", "So did I.", "--json")
+    assert second.json == {
+        "model": "iris",
+        "version": 3,
+        "people": 2,
+        "approved": [os_user(), "ada"],
+        "refused": [],
+        "missing": 0,
+        "given": True,
+        "awaited": False,
+    }
+    assert said(store) == [(os_user(), "os", "approve"), ("ada", "key", "approve")]
+    assert "`treadle promote iris --version 3`" in treadle("approve", "iris", "--reason", "Again.").out
+
+
+def test_the_same_person_by_key_and_by_the_machine_is_one(place: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    treadle("approve", "iris", "--reason", "Once.")
+    by(monkeypatch, place, os_user())
+    assert treadle("approve", "iris", "--reason", "Twice.", "--json").json["missing"] == 1
+
+
+def test_a_turn_that_waits_goes_on_by_itself(place: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.write() as conn:
+        turn = turns.open_turn(conn, "iris", cause="a test", episode=None, step="judge", at=1.0)
+        turns.advance(conn, turn, step="consent", at=2.0, data={"version": 3})
+    assert "1 missing" in treadle("approve", "iris", "--reason", "Fine.").out
+    by(monkeypatch, place, "ada")
+    assert "The loop waits for it and goes on by itself." in treadle("approve", "iris", "--reason", "Fine.").out
+    assert "The loop's turn ends." in treadle("reject", "iris", "--reason", "No.").out
+
+
+def test_a_refusal_is_told(store: Store) -> None:
+    done = treadle("reject", "iris", "--reason", "Worse for the small ones.")
+    assert done.code == 0
+    assert f"{os_user()} has refused version 3 on" in done.out
+    assert ": Worse for the small ones. It stands until" in done.out
+
+
+@pytest.mark.parametrize("command", ["approve", "reject", "pause"])
+def test_a_decision_needs_a_reason(store: Store, command: str) -> None:
+    assert treadle(command, "iris").code == 2
+    failed(treadle(command, "iris", "--reason", " "), "needs a reason")
+    assert said(store) == []
+
+
+class TestNothingToSay:
+    def test_about_a_version_that_was_never_judged(self, store: Store) -> None:
+        failed(treadle("approve", "iris", "--version", 9, "--reason", "a"), "iris version 9", "`treadle gate iris --version 9`")
+        failed(treadle("approve", "churn", "--reason", "a"), "churn", "`treadle gate churn`")
+
+    def test_about_one_that_the_gate_has_refused_since(self, place: Workspace, store: Store) -> None:
+        judge(place, store, "v2", 200.0, passed=False)
+        failed(treadle("approve", "iris", "--reason", "a"), "iris version 3", "the gate refused it. It is worse.")
+        assert treadle("reject", "iris", "--reason", "a").code == 0
+
+    def test_about_one_that_was_judged_under_another_policy(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TREADLE_OVERLAY", "named")
+        failed(treadle("reject", "iris", "--reason", "a"), "has no say about iris: choose from ada")
+        by(monkeypatch, Workspace.find(), "Ada")
+        failed(treadle("approve", "iris", "--reason", "a"), "the policy has changed since the verdict")
+
+
+class TestKeys:
+    def test_a_key_is_given_shown_in_the_list_and_taken_back(self, place: Workspace, store: Store) -> None:
+        token = treadle("key", "add", "ada", "--json").json["key"]
+        assert token.startswith("tk_")
+        assert "This is the key of grace, with the role admin." in treadle("key", "add", "grace", "--role", "admin").out
+        assert [(one["name"], one["role"]) for one in treadle("key", "list", "--json").json] == [("ada", "approver"), ("grace", "admin")]
+        assert "grace" in treadle("key", "list").out
+        assert treadle("key", "remove", "ada").code == 0
+        assert [one["name"] for one in treadle("key", "list", "--json").json] == ["grace"]
+        with store.read() as conn:
+            told = [(one.kind, one.data["name"], one.actor) for one in events.newest(conn, 9, kind="key")]
+        assert told == [("key.added", "ada", os_user()), ("key.added", "grace", os_user()), ("key.removed", "ada", os_user())]
+        assert token not in heads_file(place.home).read_text() + (place.home / "keys.json").read_text()
+
+    def test_who_comes_by_a_key_needs_that_of_an_admin(self, place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        by(monkeypatch, place, "ada")
+        failed(treadle("key", "add", "eve"), "ada has the role approver; this needs the role admin")
+        failed(treadle("key", "remove", "ada"), "needs the role admin")
+        by(monkeypatch, place, "root-of-all", "admin")
+        assert treadle("key", "add", "eve").code == 0
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("approve", "iris", "--reason", "a"),
+            ("reject", "iris", "--reason", "a"),
+            ("pause", "iris", "--reason", "a"),
+            ("resume", "iris"),
+            ("rollback", "iris"),
+        ],
+    )
+    def test_a_viewer_decides_nothing(
+        self, place: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    ) -> None:
+        by(monkeypatch, place, "eve", "viewer")
+        failed(treadle(*command), "eve has the role viewer; this needs the role approver")
+
+    def test_a_key_that_nobody_has_is_refused(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TREADLE_KEY", "tk_made_up_by_myself")
+        told = failed(treadle("approve", "iris", "--reason", "a"), "begins with tk_made", "`treadle key list`")
+        assert "by_myself" not in told
+
+
+def test_a_loop_is_paused_and_goes_on(store: Store) -> None:
+    assert treadle("resume", "iris").out == "iris is not paused.\n"
+    paused = treadle("pause", "iris", "--reason", "The data move house.")
+    assert f"by {os_user()}: The data move house. `treadle resume iris` lets it go on." in paused.out
+    again = treadle("pause", "iris", "--reason", "Another reason.", "--json").json
+    assert (again["number"], again["paused"], again["reason"]) == (1, True, "The data move house.")
+    assert "iris goes on since" in treadle("resume", "iris", "--reason", "They have moved.").out
+    with store.read() as conn:
+        assert pauses.current(conn, "iris") is None
+    failed(treadle("pause", "tulip", "--reason", "a"), "tulip")
+
+
+class TestEvents:
+    @pytest.fixture
+    def told(self, store: Store) -> Store:
+        """Return the store after a few days."""
+        with store.write() as conn:
+            for day in (1, 1, 2):
+                events.append(conn, "loop.paused", at=86400.0 * day, model="churn", actor="ada", data={"reason": f"[red]Day[/red] {day}."})
+        return store
+
+    def test_a_diary_names_each_day_once_and_who_acted(self, told: Store) -> None:
+        done = treadle("events")
+        assert done.code == 0
+        lines = done.out.splitlines()
+        assert [line for line in lines if "1970" in line] == [
+            "Thursday, 01 January 1970",
+            "Friday, 02 January 1970",
+            "Saturday, 03 January 1970",
+        ]
+        assert lines[-1].endswith("churn: the loop is paused: [red]Day[/red] 2. (ada)")
+        assert any("iris: version 3 passes the gate" in line for line in lines)
+
+    @pytest.mark.parametrize(
+        ("arguments", "numbers"),
+        [
+            ((), [1, 2, 3, 4]),
+            (("churn",), [2, 3, 4]),
+            (("--limit", 2), [3, 4]),
+            (("--kind", "verdict"), [1]),
+            (("--kind", "loop.paused", "--limit", 1), [4]),
+            (("--kind", "loop.pause"), []),
+            (("--since", "1970-01-03"), [4]),
+            (("--since", "1970-01-02T00:00:00+00:00"), [2, 3, 4]),
+            (("--since", "2h"), []),
+        ],
+    )
+    def test_it_shows_what_is_asked_for(
+        self, told: Store, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], numbers: list[int]
+    ) -> None:
+        assert [one["seq"] for one in treadle("events", *arguments, "--json").json] == numbers
+
+    def test_what_cannot_be_asked_is_told(self, told: Store) -> None:
+        failed(treadle("events", "--since", "soon"), "'soon' is no moment")
+        failed(treadle("events", "tulip"), "tulip")
+        assert treadle("events", "house").code == 1
+        assert treadle("events", "iris", "--kind", "moon").out == "Nothing of this has happened.\n"
+        with pytest.raises(MomentInvalid):
+            api.events(since="-2h")
+        with pytest.raises(ProjectNotFound):
+            api.events("tulip")
+
+    def test_it_follows(self, told: Store) -> None:
+        stop = threading.Event()
+        following = api.events_follow("churn", after=1, kind="loop", stop=stop)
+        assert [next(following).seq for _ in range(3)] == [2, 3, 4]
+        with told.write() as conn:
+            events.append(conn, "loop.resumed", at=1.0, model="iris", data={"reason": "a"})
+            events.append(conn, "loop.resumed", at=1.0, model="churn", data={"reason": "a"})
+        assert next(following).seq == 6
+        stop.set()
+        assert list(following) == []
+
+    def test_to_read_signs_nothing(self, place: Workspace, told: Store) -> None:
+        treadle("events")
+        assert not heads_file(place.home).exists()
+
+
+class TestVerify:
+    @pytest.fixture
+    def signed(self, place: Workspace, store: Store) -> Workspace:
+        """Return a workspace in which commands have signed what they did."""
+        treadle("pause", "iris", "--reason", "a")
+        treadle("resume", "iris")
+        return place
+
+    def test_it_says_what_was_checked(self, signed: Workspace, store: Store) -> None:
+        done = treadle("events", "--verify")
+        assert done.code == 0
+        assert "3 events checked: each follows from the one before it." in done.out
+        assert "They pass through 2 signed heads, the last one at number 3, signed on " in done.out
+        assert "Nothing has happened since." in done.out
+        judge(signed, store, "v2")
+        found = treadle("events", "--verify", "--json").json
+        assert (found["events"], found["heads"], found["last"]["seq"], found["unsigned"]) == (4, 2, 3, 1)
+        assert "1 event after it is not signed yet." in treadle("events", "--verify").out
+
+    def test_a_break_ends_with_exit_code_3(self, signed: Workspace) -> None:
+        lines = heads_file(signed.home).read_text().splitlines()
+        heads_file(signed.home).write_text(json.dumps({**json.loads(lines[0]), "seq": 1}) + "\n")
+        done = treadle("events", "--verify")
+        assert (done.code, done.out) == (3, "")
+        assert "Line 1 of" in done.err
+        heads_file(signed.home).unlink()
+        assert treadle("events", "--verify").code == 3
+
+    def test_where_nothing_has_happened_there_is_nothing_to_check(self, workspace: Workspace) -> None:
+        done = treadle("events", "--verify")
+        assert (done.code, done.out) == (0, "Nothing has happened here yet, so there is nothing to check.\n")
+
+
+def test_status_and_why_say_that_a_loop_is_paused(place: Workspace, store: Store) -> None:
+    from treadle.retraining.decide import Situation, decide
+    from treadle.spec import RetrainPolicy
+
+    treadle("pause", "iris", "--reason", "The data move house.")
+    with store.read() as conn:
+        pause = pauses.current(conn, "iris")
+    assert pause is not None
+    situation = Situation([], None, [], 0, 1.0, replace(pause, at=0.0))
+    sentence = decide(situation, RetrainPolicy()).reason
+    assert sentence.startswith(f"Paused by {os_user()} on ")
+    assert sentence.endswith(": The data move house. `treadle resume iris` lets it go on.")
