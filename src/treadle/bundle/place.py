@@ -28,6 +28,8 @@ from treadle.spec import Interface
 MODEL_FILE = "model.onnx"
 INTERFACE_FILE = "interface.json"
 CARD_FILE = "card.json"
+MEASURED_FILE = "measured.onnx"
+"""Only where an estimator was published as it was fitted elsewhere: the graph of its clone that the held-out rows judge."""
 REQUIRED = (MODEL_FILE, INTERFACE_FILE, PROFILE_FILE, CARD_FILE)
 
 DRAFT = ".draft-"

@@ -1,14 +1,14 @@
 """What the gate judges a version by: its held-out rows, its speed here, and a comparison with the champion on fair rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from treadle.bundle.manifest import Lineage
-from treadle.bundle.place import Bundle
+from treadle.bundle.place import MEASURED_FILE, Bundle
 from treadle.engine.answer import label_index
 from treadle.engine.encode import example, to_matrix
-from treadle.engine.session import Engine
+from treadle.engine.session import Engine, Graph
 from treadle.engine.translate import Floats, translated
 from treadle.errors import RowsOverlap, SnapshotCorrupt, SnapshotNotFound, SplitImpossible, TargetInvalid
 from treadle.projects import Project
@@ -43,6 +43,12 @@ class Candidate:
     def lineage(self) -> Lineage:
         """From what the version was made."""
         return self.bundle.manifest.lineage
+
+    @property
+    def unlearned(self) -> Engine:
+        """What has not learned the held-out rows: the version itself, or the clone of one that was published as it was."""
+        content = self.bundle.files.get(MEASURED_FILE)
+        return self.engine if content is None else Engine(Graph(f"{self.engine.name}, measured", content, self.bundle.interface))
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,13 @@ def _found(workspace: Workspace, challenger: Candidate) -> Holdout | str:
 
 
 def _measured(challenger: Candidate, held: Holdout | None) -> dict[str, float]:
-    return measure(challenger.bundle.interface, held.y, challenger.engine.run(held.matrix)) if held is not None else {}
+    """Return what the version measures on its held-out rows; of one that was published, the lesser of it and its clone."""
+    if held is None:
+        return {}
+    itself, unlearned = (
+        measure(challenger.bundle.interface, held.y, one.run(held.matrix)) for one in (challenger.engine, challenger.unlearned)
+    )
+    return _worse(itself, unlearned, worse=-1)
 
 
 def _trivial(challenger: Candidate, held: Holdout | None) -> dict[str, float]:
@@ -155,7 +167,8 @@ def _compare(
     same = champion.lineage.holdout_digest == holdout_digest(translated(back, held.matrix), held.y)
     if not (challenger.lineage.holdout_digest and same):
         return Incomparable(champion.version, _no_fair_rows(project.name, champion.version))
-    return Comparison(champion.version, "holdout", _paired(project, challenger, champion, held.matrix, held.y, back))
+    clones = replace(challenger, engine=challenger.unlearned), replace(champion, engine=champion.unlearned)
+    return Comparison(champion.version, "holdout", _paired(project, *clones, held.matrix, held.y, back))
 
 
 def _paired(project: Project, challenger: Candidate, champion: Candidate, rows: Floats, y: Labels, back: Translation) -> Paired:

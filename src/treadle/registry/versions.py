@@ -66,6 +66,7 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
     snapshot: str | None = None,
     cut: float | None = None,
     reference: DataFrame | None = None,
+    published: Any = None,
     tell: Tell = nobody,
 ) -> Registered:
     """Make a version and register it in MLflow; a failure is kept there as a FAILED run, and raised.
@@ -80,6 +81,7 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
         snapshot: digest of the snapshot to train on; without it the sources of the contract are tried.
         cut: time of the latest prediction among the rows, in epoch seconds; without it the one that the snapshot notes, if any.
         reference: rows of the recent served population, for the reference profile; without it the data are the reference.
+        published: an estimator that was fitted elsewhere, whose graph is sealed as it is (see ``training.train.train``).
         tell: called with what has been done.
 
     Raises:
@@ -100,7 +102,9 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
             report("data.validated", **_validated(workspace, kept))
             origin = _origin(data, run, turn_id, cut)
             with _told(report, "training.failed"):
-                trained = train(project, data.frame, origin, seed=seed, workspace=workspace, reference=reference)
+                trained = train(
+                    project, data.frame, origin, seed=seed, workspace=workspace, reference=reference, published=published
+                )
             _log(run, trained)
             metric = project.contract.metric
             report("training.finished", metric=metric, value=trained.fitted.metrics.get(metric), digest=trained.bundle.digest, run=run.id)

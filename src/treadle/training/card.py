@@ -13,11 +13,16 @@ from treadle.bundle.manifest import Lineage
 from treadle.training.fit import Fitted
 from treadle.training.parity import Parity
 
+PUBLISHED = (
+    "The graph is that of an estimator that was fitted elsewhere and published as it was. Metrics, cross-validation and importances are "
+    "those of the same estimator fitted anew on the training rows alone, so that the held-out rows judge it fairly."
+)
 
-def measured(metric: str, fitted: Fitted, parity: Parity, lineage: Lineage) -> dict[str, Any]:
+
+def measured(metric: str, fitted: Fitted, parity: Parity, lineage: Lineage, *, published: bool = False) -> dict[str, Any]:
     """Return what was measured, JSON-ready: ``metrics`` and ``intervals`` by name, ``baseline``, ``cv``, ``importances``, data, parity.
 
-    ``metric`` is the one by which versions are compared.
+    ``metric`` is the one by which versions are compared. ``note`` is a sentence on what is not as usual.
     """
     card = {
         "metric": metric,
@@ -36,6 +41,8 @@ def measured(metric: str, fitted: Fitted, parity: Parity, lineage: Lineage) -> d
         },
         "parity": asdict(parity),
     }
+    if published:
+        card["note"] = PUBLISHED
     return {name: _six_digits(value) for name, value in card.items()}
 
 

@@ -42,7 +42,7 @@ def lineage(project: Project, workspace: Workspace, origin: Origin, rows: Rows, 
         rows=len(rows.y),
         seed=seed,
         interface_digest=project.contract.interface.digest,
-        code_digest=hashlib.sha256((project.folder / CODE_FILE).read_bytes()).hexdigest(),
+        code_digest=_code_digest(project.folder),
         python=platform.python_version(),
         packages=_packages(),
         snapshot=origin.snapshot,
@@ -57,6 +57,12 @@ def lineage(project: Project, workspace: Workspace, origin: Origin, rows: Rows, 
 def holdout_digest(matrix: Floats, y: Labels) -> str:
     """Return the digest (hex SHA-256) of held-out rows, by which two versions know that theirs are the same."""
     return hashlib.sha256(matrix.tobytes() + y.tobytes()).hexdigest()
+
+
+def _code_digest(folder: Path) -> str:
+    """Return the SHA-256 (hex) of ``model.py``, followed by what other Python files stand beside it."""
+    others = sorted(path for path in folder.glob("*.py") if path.name != CODE_FILE)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (folder / CODE_FILE, *others))).hexdigest()
 
 
 def _packages() -> dict[str, str]:

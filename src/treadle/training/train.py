@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from pandas import DataFrame
 
 from treadle.bundle import profile
-from treadle.bundle.place import CARD_FILE, INTERFACE_FILE, MODEL_FILE, Bundle, BundlePlace
+from treadle.bundle.place import CARD_FILE, INTERFACE_FILE, MEASURED_FILE, MODEL_FILE, Bundle, BundlePlace
 from treadle.bundle.profile import PROFILE_FILE, Profile
 from treadle.data.frame import matrix
 from treadle.engine.session import Engine
@@ -20,7 +21,7 @@ from treadle.training.export import to_onnx
 from treadle.training.fit import Fitted, fit
 from treadle.training.lineage import Origin, lineage
 from treadle.training.parity import Parity, parity
-from treadle.training.pipeline import scores_of
+from treadle.training.pipeline import around, scores_of
 
 TIMED_ROWS = 200
 
@@ -35,13 +36,22 @@ class Trained:
     latency: float
 
 
-def train(
-    project: Project, frame: DataFrame, origin: Origin, *, seed: int, workspace: Workspace, reference: DataFrame | None = None
+def train(  # noqa: PLR0913 - what one training can be told
+    project: Project,
+    frame: DataFrame,
+    origin: Origin,
+    *,
+    seed: int,
+    workspace: Workspace,
+    reference: DataFrame | None = None,
+    published: Any = None,
 ) -> Trained:
     """Train on ``frame``, seal the version and keep it among the workspace's bundles.
 
     ``reference`` holds rows of the recent served population, for the profile; without it the data themselves are the
-    reference. The same rows, seed, code and origin give the same bundle.
+    reference. ``published`` is an estimator that was fitted elsewhere, on all of the rows perhaps: its graph is sealed, and all that is
+    measured is measured on what ``build`` makes, fitted on the training rows alone. The same rows, seed, code and origin give the same
+    bundle.
 
     Raises:
         ProjectCodeInvalid: model.py has no ``build``.
@@ -51,15 +61,19 @@ def train(
     """
     interface = project.contract.interface
     fitted = fit(project.contract, project.hook("build"), frame, seed)
-    content = to_onnx(fitted.pipeline, interface)
-    agreed = parity(fitted.pipeline, content, interface, fitted.rows.holdout[0])
+    measured = to_onnx(fitted.pipeline, interface)
+    sealed = fitted.pipeline if published is None else around(interface, published)
+    content = measured if published is None else to_onnx(sealed, interface)
+    agreed = parity(sealed, content, interface, fitted.rows.holdout[0])
     made_of = lineage(project, workspace, origin, fitted.rows, seed)
     files = {
         MODEL_FILE: content,
         INTERFACE_FILE: canonical_json(interface.model_dump(mode="json")),
         PROFILE_FILE: _profile(project, fitted, reference).to_bytes(),
-        CARD_FILE: canonical_json(card.measured(project.contract.metric, fitted, agreed, made_of)),
+        CARD_FILE: canonical_json(card.measured(project.contract.metric, fitted, agreed, made_of, published=published is not None)),
     }
+    if published is not None:
+        files[MEASURED_FILE] = measured
     bundle = BundlePlace(workspace.bundle_dir).put(files, project.name, made_of)
     return Trained(bundle, fitted, agreed, latency(Engine(bundle), fitted.rows.holdout[0]))
 
