@@ -11,7 +11,7 @@ from treadle.errors import ContractInvalid, StoreUnavailable, TreadleError
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project, find, names
 from treadle.registry import explanation
-from treadle.retraining.decide import decide
+from treadle.retraining.decide import decide, pause_sentence
 from treadle.retraining.progress import progress
 from treadle.retraining.situation import read_situation
 from treadle.settings import Workspace
@@ -92,8 +92,9 @@ def loop_sentence(workspace: Workspace, store: Store, project: Project, *, now: 
     """Return where the loop of a deployed model stands, and why, in a sentence."""
     with store.read() as conn:
         situation = read_situation(conn, project, now=now)
+        held = f"{pause_sentence(situation.pause)} " if situation.pause is not None else ""
         if situation.open_turn is not None:
-            return progress(conn, project, situation.open_turn, now=now).text
+            return held + progress(conn, project, situation.open_turn, now=now).text
     return decide(situation, project.contract.policy.retrain, enabled=workspace.settings.retraining).reason
 
 

@@ -17,7 +17,7 @@ from scipy import stats
 from treadle.spec import RolloutPolicy, SloPolicy
 from treadle.state.log import Served
 
-Clause = Literal["errors", "latency", "disagreement", "deadline"]
+Clause = Literal["errors", "latency", "disagreement", "deadline", "consent"]
 Outcome = Literal["continue", "pass", "abort"]
 Floats = npt.NDArray[np.floating[Any]]
 

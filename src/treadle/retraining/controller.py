@@ -27,7 +27,7 @@ from treadle.retraining.decide import decide
 from treadle.retraining.situation import read_situation
 from treadle.retraining.steps import FIRST_STEP, Desk, End, Result, take
 from treadle.settings import Workspace
-from treadle.state import deployments, episodes, events, heads, joins, lease, turns
+from treadle.state import deployments, episodes, events, heads, joins, lease, pauses, turns
 from treadle.state.lease import Lease
 from treadle.state.store import Store
 from treadle.state.turns import Turn
@@ -216,9 +216,10 @@ class Controller:
     def _step(self, project: Project) -> None:
         with self._store.read() as conn:
             turn = turns.current(conn, project.name)
+            paused = pauses.current(conn, project.name) is not None
         self._metrics.turn(project.name, turn)
         if turn is not None:
-            self._record(project, turn, take(self._desk, project, turn))
+            self._record(project, turn, take(self._desk, project, turn, paused=paused))
 
     def _record(self, project: Project, turn: Turn, result: Result) -> None:
         if result is None:
@@ -229,6 +230,9 @@ class Controller:
                 turns.close(conn, turn, outcome=result.outcome, reason=result.reason, at=now)
             else:
                 turns.advance(conn, turn, step=result.step, at=now, data=result.data)
+                if result.told is not None:
+                    kind, facts = result.told
+                    events.append(conn, kind, at=now, model=project.name, data=facts)
         if isinstance(result, End):
             self._desk.dismiss(turn.id)
             self._metrics.turns.labels(project.name, result.outcome).inc()
@@ -240,10 +244,9 @@ class Controller:
         self._housekept = now
         with self._unstopped("aliases"):
             aliases.reconcile(self._tracking, self._store, at=now)
-        with self._unstopped("audit"):
-            # A write, though it writes no row: the lease is checked.
-            with self._store.write():
-                heads.sign(self._plain, self._workspace.home, at=now)
+        # A write, though it writes no row: the lease is checked.
+        with self._unstopped("audit"), self._store.write():
+            heads.sign(self._plain, self._workspace.home, at=now)
 
 
 def pause(stop: Flag, seconds: float) -> None:

@@ -1,10 +1,12 @@
 """Whether an alarm opens a turn of the loop. Pure: a situation in, a decision with its sentence out."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from treadle.spec import RetrainPolicy
 from treadle.state.episodes import Episode
+from treadle.state.pauses import Pause
 from treadle.state.turns import Turn
 
 PROMOTED = "promoted"
@@ -19,7 +21,7 @@ class Situation:
     """What is known about one model when the policy is asked.
 
     ``recent`` are the turns that closed since the champion took its role, newest first; ``new_labels`` counts the
-    labels that matured since the last of them closed.
+    labels that matured since the last of them closed; ``pause`` is a person's, while it holds.
     """
 
     episodes: Sequence[Episode]
@@ -27,6 +29,7 @@ class Situation:
     recent: Sequence[Turn]
     new_labels: int
     now: float
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ def failures_in_a_row(recent: Sequence[Turn]) -> int:
 
 def decide(situation: Situation, policy: RetrainPolicy, *, enabled: bool = True) -> Decision:
     """Decide whether a turn opens now."""
+    if situation.pause is not None:
+        return Decision(None, pause_sentence(situation.pause))
     if not situation.episodes:
         return Decision(None, "Nothing is wrong: no episode is open.")
     if situation.open_turn is not None:
@@ -62,6 +67,12 @@ def decide(situation: Situation, policy: RetrainPolicy, *, enabled: bool = True)
     if blocked is not None:
         return blocked
     return Decision(episode, f"The {episode.signal} episode of version {episode.version} is open and nothing holds a retraining back.")
+
+
+def pause_sentence(pause: Pause) -> str:
+    """Return who has paused a loop, when, why, and how it goes on."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pause.at))
+    return f"Paused by {pause.actor} on {when}: {pause.reason.rstrip('.')}. `treadle resume {pause.model}` lets it go on."
 
 
 def _blocked(situation: Situation, policy: RetrainPolicy) -> Decision | None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from treadle.projects import Project
-from treadle.state import log
+from treadle.registry import promotion
+from treadle.state import log, verdicts
 from treadle.state.turns import Turn
 
 
@@ -30,8 +31,22 @@ def progress(conn: Connection, project: Project, turn: Turn, *, now: float) -> P
     if turn.step == "judge":
         done, total = log.count_labelled(conn, project.name, since=turn.data["cut"], until=ripe, missing=missing), policy.retrain.judge_rows
         return Progress(f"Collecting later rows to judge version {turn.data['version']} on: {min(done, total)} of {total}.", done, total)
+    if turn.step == "consent":
+        return _asked(conn, project, turn, now)
     version, total = turn.data["version"], policy.rollout.rows
     done = log.canary_counts(conn, project.name, since=turn.data["canary_at"])[version].rows
     return Progress(
         f"Version {version} answers {policy.rollout.weight:.0%} of the traffic as canary: {min(done, total)} of {total} rows.", done, total
     )
+
+
+def _asked(conn: Connection, project: Project, turn: Turn, now: float) -> Progress:
+    """Say who has agreed to the challenger, and how many must."""
+    passed = f"Version {turn.data['version']} has passed the gate and waits for consent."
+    verdict = verdicts.latest(conn, project.name, turn.data["version"], "gate")
+    if verdict is None:
+        return Progress(passed)
+    found = promotion.standing(conn, project, verdict, now=now)
+    done = min(len(found.approvals), found.people)
+    following = "" if found.given or found.refusals else f" Next: {found.next}."
+    return Progress(f"{passed} {found.sentence}{following}", done, found.people)

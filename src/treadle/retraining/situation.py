@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from treadle.projects import Project
 from treadle.retraining.decide import Situation
-from treadle.state import deployments, episodes, log, turns
+from treadle.state import deployments, episodes, log, pauses, turns
 
 
 def read_situation(conn: Connection, project: Project, *, now: float) -> Situation:
@@ -17,6 +17,7 @@ def read_situation(conn: Connection, project: Project, *, now: float) -> Situati
         recent=closed,
         new_labels=_matured_since(conn, project, closed[0].closed_at or now, now) if closed else 0,
         now=now,
+        pause=pauses.current(conn, project.name),
     )
 
 

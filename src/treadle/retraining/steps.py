@@ -1,4 +1,4 @@
-"""The steps of a turn: collect → train → judge → canary.
+"""The steps of a turn: collect → train → judge → consent → canary.
 
 A step looks at the world, does its work, and says what follows; the controller records that. Each step can be done again
 after a crash: it looks for what an earlier try has left before it makes anything.
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from treadle.bundle.place import BundlePlace
-from treadle.data.frame import entities
+from treadle.data.frame import entities, frame_from_log
 from treadle.data.snapshot import SnapshotPlace
 from treadle.engine.session import Engine
+from treadle.engine.translate import translated
 from treadle.errors import (
+    ConsentMissing,
     GenerationConflict,
     LeaseLost,
     ModelNotServed,
@@ -28,13 +30,14 @@ from treadle.monitoring import canary
 from treadle.monitoring.canary import CanaryDecision
 from treadle.projects import Project
 from treadle.registry import promotion, runs
-from treadle.registry.evidence import encoding
+from treadle.registry.succession import breach
 from treadle.registry.tracking import Tracking
 from treadle.retraining import rows
 from treadle.retraining.decide import PROMOTED, SUPERSEDED
 from treadle.retraining.trainer import Trainer
 from treadle.settings import Workspace
-from treadle.state import deployments, log, verdicts
+from treadle.spec.evolution import translation
+from treadle.state import deployments, log, pauses, verdicts
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.store import Store
 from treadle.state.turns import Turn
@@ -46,10 +49,11 @@ CANARY_SAMPLE = 2000
 
 @dataclass(frozen=True)
 class Next:
-    """The turn goes on at another step."""
+    """The turn goes on at another step; ``told`` is an event, kind and facts, beside the one that tells of this."""
 
     step: str
     data: Mapping[str, Any]
+    told: tuple[str, Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,21 +89,28 @@ class Desk:
 
 Step = Callable[[Desk, Project, Turn], Result]
 
-PASSING = (StoreUnavailable, TrackingUnavailable, LeaseLost, GenerationConflict, NotPermitted, NoCanary)
+PASSING = (StoreUnavailable, TrackingUnavailable, LeaseLost, GenerationConflict, NotPermitted, ConsentMissing, NoCanary)
 """What the next round may find otherwise: a part that is away, or somebody else who was first."""
 
-FAILED: Mapping[str, str] = {"train": "training failed", "judge": "refused", "canary": "aborted"}
+REJECTED = "rejected"
+"""The outcome of a turn whose challenger a person has refused."""
+
+FAILED: Mapping[str, str] = {"train": "training failed", "judge": "refused", "consent": "refused", "canary": "aborted"}
 """The outcome of a turn whose step cannot be done."""
 
 
-def take(desk: Desk, project: Project, turn: Turn) -> Result:
-    """Do the turn's present step. A turn whose champion has been replaced ends, and so does one whose step cannot be done."""
+def take(desk: Desk, project: Project, turn: Turn, *, paused: bool = False) -> Result:
+    """Do the turn's present step, or what a pause leaves of it.
+
+    A turn whose champion has been replaced ends, and so does one whose step cannot be done.
+    """
     champion = _champion(_deployment(desk, project)).version
     doubted = turn.data["champion"]
-    if turn.step != "canary" and champion != doubted:
+    if not paused and turn.step != "canary" and champion != doubted:
         return End(SUPERSEDED, f"Version {champion} has become champion meanwhile; the turn was opened for version {doubted}.")
+    step = hold if paused else STEPS[turn.step]
     try:
-        return STEPS[turn.step](desk, project, turn)
+        return step(desk, project, turn)
     except PASSING:
         raise
     except TreadleError as error:
@@ -109,26 +120,40 @@ def take(desk: Desk, project: Project, turn: Turn) -> Result:
         return End(FAILED[turn.step], error.sentence)
 
 
+def hold(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Do what a pause does not put off: a training keeps to its time limit, and a canary that does harm is taken out."""
+    trainer = desk.trainers.get(turn.id)
+    if trainer is not None:
+        trainer.poll(desk.clock())
+    deployment = _deployment(desk, project)
+    slot = deployment.canary
+    if turn.step != "canary" or slot is None or slot.digest != turn.data["digest"]:
+        return None
+    decision = _decision(desk, project, deployment, slot, turn)
+    if decision.outcome == "abort" and decision.clause != "deadline":
+        promotion.abort_canary(desk.store, project, decision, at=desk.clock())
+        return _ending(desk, turn)
+    return _looked(decision, turn)
+
+
 def collect(desk: Desk, project: Project, turn: Turn) -> Result:
     """Wait for enough labelled rows since the onset, and snapshot them."""
     now = desk.clock()
-    served = desk.bundles.get(_champion(_deployment(desk, project)).digest).interface
-    if encoding(served) != encoding(project.contract.interface):
-        return End(
-            "refused",
-            "The contract's features or classes are no longer those that the champion's rows were logged under. "
-            f"Train and promote a version of the new contract by hand (`treadle train {project.name}`).",
-        )
+    interface, champion = project.contract.interface, _champion(_deployment(desk, project))
+    broken = breach(project.name, champion.version, desk.bundles.interface(champion.digest), interface)
+    if broken is not None:
+        return End("refused", f"{broken.sentence}\n{broken.fix}")
     with desk.store.read() as conn:
-        harvest = rows.harvest(conn, project, onset=turn.data["onset"], now=now)
-    if harvest is None:
-        return _out_of_patience(
-            project, turn, now, f"fewer than {project.contract.policy.retrain.min_rows} labelled rows had matured since the onset"
-        )
+        harvest = rows.harvest(conn, desk.bundles, project, onset=turn.data["onset"], now=now)
+    if not harvest.enough:
+        what = f"fewer than {harvest.needed} labelled rows had matured since the onset.{harvest.told}"
+        return _out_of_patience(desk, project, turn, what)
     snapshot = next((one for one in desk.snapshots.list(project.name) if one.meta.get("turn") == turn.id), None)
     if snapshot is None:
-        snapshot = desk.snapshots.save(project.name, harvest.frame, {"source": "log", "turn": turn.id, "cut": harvest.cut})
-    return Next("train", {"snapshot": snapshot.digest, "cut": snapshot.meta["cut"], "rows": snapshot.rows})
+        meta = {"source": "log", "turn": turn.id, "cut": float(harvest.rows.at.max())}
+        snapshot = desk.snapshots.save(project.name, frame_from_log(interface, harvest.rows), meta)
+    told = {"left_out": list(harvest.left_out)} if harvest.left_out else {}
+    return Next("train", {"snapshot": snapshot.digest, "cut": snapshot.meta["cut"], "rows": snapshot.rows, **told})
 
 
 def train(desk: Desk, project: Project, turn: Turn) -> Result:
@@ -157,22 +182,48 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     deployment = _deployment(desk, project)
     begun = deployment.canary is not None and deployment.canary.digest == digest
     frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
-    trained_on = entities(project.contract.interface, frame)
+    interface = desk.bundles.interface(digest)  # not the contract's, which may have changed since the training
+    challenger = rows.Challenger(interface, cut, entities(interface, frame))
     # Where an earlier try has started the canary, the rows of that moment are found again.
     now = deployment.at if begun else desk.clock()
     with desk.store.read() as conn:
-        jury = rows.jury(conn, project, cut=cut, trained_on=trained_on, now=now)
+        jury = rows.jury(conn, desk.bundles, project, challenger, now=now)
     if begun:
-        return _on_to_canary(deployment, disagreement(desk, deployment, digest, jury.matrix) if jury is not None else None)
-    if jury is None:
-        need = project.contract.policy.retrain.judge_rows
-        return _out_of_patience(project, turn, now, f"fewer than {need} labelled rows later than the training cut had matured")
-    verdict = promotion.gate_version(desk.workspace, desk.store, project, version, at=now, evidence_rows=jury)
+        return _on_to_canary(deployment, disagreement(desk, deployment, digest, jury.rows.matrix) if jury.enough else None)
+    if not jury.enough:
+        what = f"fewer than {jury.needed} labelled rows later than the training cut had matured.{jury.told}"
+        return _out_of_patience(desk, project, turn, what)
+    verdict = promotion.gate_version(desk.workspace, desk.store, project, version, at=now, evidence_rows=jury.rows, left_out=jury.left_out)
     if not verdict.passed:
         return End("refused", "The gate refused the challenger. " + " ".join(verdict.reasons))
-    rehearsed = disagreement(desk, deployment, digest, jury.matrix)
+    rehearsed = disagreement(desk, deployment, digest, jury.rows.matrix)
+    with desk.store.read() as conn:
+        standing = promotion.standing(conn, project, verdict, now=desk.clock())
+    if not standing.given:
+        asked = {"version": version, "verdict": verdict.id, "people": standing.missing, "of": list(project.contract.policy.approval.of)}
+        return Next("consent", {"rehearsed": rehearsed, "verdict": verdict.id}, ("approval.needed", asked))
     started = promotion.start_canary(desk.workspace, desk.store, project, version, verdict, at=desk.clock())
     return _on_to_canary(started, rehearsed)
+
+
+def consent(desk: Desk, project: Project, turn: Turn) -> Result:
+    """Wait until people agree to the challenger, and start the canary under the verdict that they agreed to."""
+    version, digest, now = turn.data["version"], turn.data["digest"], desk.clock()
+    deployment = _deployment(desk, project)
+    if deployment.canary is not None and deployment.canary.digest == digest:
+        return _on_to_canary(deployment, turn.data["rehearsed"])
+    with desk.store.read() as conn:
+        # The gate's last word, by whomever it was asked: it is what people agree to.
+        verdict = verdicts.latest(conn, project.name, version, "gate")
+        if verdict is None or promotion.objection(conn, project, (version, digest), verdict)[1] is not None:
+            return Next("judge", {})
+        standing = promotion.standing(conn, project, verdict, now=now)
+    if standing.refusals:
+        return End(REJECTED, standing.sentence)
+    if not standing.given:
+        return _out_of_patience(desk, project, turn, standing.sentence, outcome="no consent")
+    started = promotion.start_canary(desk.workspace, desk.store, project, version, verdict, at=now)
+    return _on_to_canary(started, turn.data["rehearsed"])
 
 
 def _on_to_canary(started: Deployment, rehearsed: tuple[int, int] | None) -> Next:
@@ -185,13 +236,9 @@ def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
     slot = deployment.canary
     if slot is None or slot.digest != turn.data["digest"]:
         return _ending(desk, turn)
-    policy = project.contract.policy
-    now = desk.clock()
-    counts = _canary_counts(desk, project, deployment, slot, turn)
-    looked = turn.data.get("looked", 0)
-    decision = canary.decide(counts, policy.rollout, policy.slo, elapsed=now - turn.data["canary_at"], looked=looked)
+    decision, now = _decision(desk, project, deployment, slot, turn), desk.clock()
     if decision.outcome == "continue":
-        return Next("canary", {"looked": decision.look, "seen": decision.reasons[0]}) if decision.look > looked else None
+        return _looked(decision, turn)
     if decision.outcome == "pass":
         try:
             promotion.promote_canary(desk.workspace, desk.store, project, _permit(desk, deployment, slot), decision, at=now)
@@ -203,6 +250,25 @@ def watch_canary(desk: Desk, project: Project, turn: Turn) -> Result:
     return _ending(desk, turn)
 
 
+def _decision(desk: Desk, project: Project, deployment: Deployment, slot: Slot, turn: Turn) -> CanaryDecision:
+    """Return what follows from what the canary has done; a person who refuses it now is heard before that."""
+    policy, looked = project.contract.policy, turn.data.get("looked", 0)
+    with desk.store.read() as conn:
+        judged = (verdicts.get(conn, deployment.verdict or ""), verdicts.latest(conn, project.name, slot.version, "gate"))
+        standings = [promotion.standing(conn, project, verdict, now=deployment.at) for verdict in judged if verdict is not None]
+    refused = next((standing.sentence for standing in standings if standing.refusals), None)
+    if refused is not None:
+        return CanaryDecision("abort", "consent", (refused,), looked)
+    counts = _canary_counts(desk, project, deployment, slot, turn)
+    return canary.decide(counts, policy.rollout, policy.slo, elapsed=_going(desk, project, turn.data["canary_at"]), looked=looked)
+
+
+def _looked(decision: CanaryDecision, turn: Turn) -> Next | None:
+    """Keep that the canary was looked at, where it goes on."""
+    new = decision.outcome == "continue" and decision.look > turn.data.get("looked", 0)
+    return Next("canary", {"looked": decision.look, "seen": decision.reasons[0]}) if new else None
+
+
 def _ending(desk: Desk, turn: Turn) -> End:
     """Return how the canary of a turn has ended, as the record has it; an earlier try may have judged it and died."""
     version = turn.data["version"]
@@ -210,8 +276,10 @@ def _ending(desk: Desk, turn: Turn) -> End:
         seen = verdicts.latest(conn, turn.model, version, "canary")
     if seen is None:
         return End(SUPERSEDED, "The canary was taken out or replaced by somebody else; the turn ends without a judgement.")
-    clause = f"The clause {seen.evidence['clause']!r} decided. " if seen.evidence["clause"] else ""
-    reasons = clause + " ".join(seen.reasons)
+    decided, reasons = seen.evidence["clause"], " ".join(seen.reasons)
+    if decided == "consent":
+        return End(REJECTED, reasons)
+    reasons = f"The clause {decided!r} decided. {reasons}" if decided else reasons
     return End(PROMOTED, f"Version {version} is the champion. {reasons}") if seen.passed else End(FAILED["canary"], reasons)
 
 
@@ -241,20 +309,19 @@ def _canary_counts(desk: Desk, project: Project, deployment: Deployment, slot: S
 
 
 def disagreement(desk: Desk, deployment: Deployment, digest: str, matrix: np.ndarray) -> tuple[int, int]:
-    """Return on how many of the rows champion and challenger disagree, and how many rows there are."""
-    if not len(matrix):
+    """Return on how many rows of the challenger's interface champion and challenger disagree, and how many rows there are."""
+    champion, challenger = (desk.bundles.get(one) for one in (_champion(deployment).digest, digest))
+    back = translation(challenger.interface, champion.interface)
+    if back is None or not len(matrix):
         return 0, 0
-    return canary.disagreements(_scores(desk, _champion(deployment).digest, matrix), _scores(desk, digest, matrix)), len(matrix)
+    scores = Engine(champion).run(translated(back, matrix)), Engine(challenger).run(matrix)
+    return canary.disagreements(*scores), len(matrix)
 
 
 def _champion(deployment: Deployment) -> Slot:
     if deployment.champion is None:
         raise ModelNotServed(deployment.model, [])
     return deployment.champion
-
-
-def _scores(desk: Desk, digest: str, matrix: np.ndarray) -> np.ndarray:
-    return Engine(desk.bundles.get(digest)).run(matrix)
 
 
 def _deployment(desk: Desk, project: Project) -> Deployment:
@@ -265,12 +332,19 @@ def _deployment(desk: Desk, project: Project) -> Deployment:
     return found
 
 
-def _out_of_patience(project: Project, turn: Turn, now: float, what: str) -> Result:
-    waited = now - turn.updated_at
+def _out_of_patience(desk: Desk, project: Project, turn: Turn, what: str, *, outcome: str = "no labels") -> Result:
+    waited = _going(desk, project, turn.updated_at)
     if waited <= project.contract.policy.retrain.patience:
         return None
-    return End("no labels", f"After {waited:.0f} s (retrain.patience) {what}.")
+    return End(outcome, f"After {waited:.0f} s (retrain.patience): {what}")
 
 
-STEPS: Mapping[str, Step] = {"collect": collect, "train": train, "judge": judge, "canary": watch_canary}
+def _going(desk: Desk, project: Project, since: float) -> float:
+    """Return the seconds from a moment until now in which the loop of a model was not paused."""
+    now = desk.clock()
+    with desk.store.read() as conn:
+        return now - since - pauses.held(conn, project.name, since=since, until=now)
+
+
+STEPS: Mapping[str, Step] = {"collect": collect, "train": train, "judge": judge, "consent": consent, "canary": watch_canary}
 FIRST_STEP = "collect"
