@@ -1,6 +1,8 @@
 """The Python API: what each command does, as a function. ``import treadle`` offers all of them, as in ``treadle.train("churn")``."""
 
+from treadle.api.adopt import publish
 from treadle.api.audit import events, events_follow, events_verify
+from treadle.api.check import check
 from treadle.api.consent import approve, pause, reject, resume
 from treadle.api.data import validate
 from treadle.api.draft import init
@@ -14,6 +16,7 @@ from treadle.api.retention import gc, reset
 
 __all__ = [
     "approve",
+    "check",
     "diff",
     "doctor",
     "drift",
@@ -33,6 +36,7 @@ __all__ = [
     "predict",
     "predict_file",
     "promote",
+    "publish",
     "reject",
     "replay",
     "reset",

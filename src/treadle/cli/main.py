@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import audit, consent, data, draft, keys, labels, live, look, model, replay, retention
+from treadle.cli import audit, check, consent, data, draft, keys, labels, live, look, model, replay, retention
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -36,6 +36,7 @@ def _treadle(
     """One description per model; everything else is derived from it; the loop closes by itself."""
 
 
+check.register(app)
 data.register(app)
 draft.register(app)
 model.register(app)

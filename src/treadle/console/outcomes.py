@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from treadle.checking.outcome import Outcome, Status
@@ -16,7 +17,8 @@ def table(title: str, outcomes: Sequence[Outcome]) -> Table:
     for column in ("check", "", "what was found"):
         drawn.add_column(column, overflow="fold")
     for one in outcomes:
-        drawn.add_row(one.name, f"[{STYLES[one.status]}]{one.status}[/]", f"{one.reason}\n→ {one.fix}" if one.fix else one.reason)
+        found = f"{one.reason}\n→ {one.fix}" if one.fix else one.reason
+        drawn.add_row(escape(one.name), f"[{STYLES[one.status]}]{one.status}[/]", escape(found))
     return drawn
 
 
