@@ -26,7 +26,7 @@ SETTINGS = """# Settings
 
 A setting stands in `treadle.toml`, or in an environment variable, which wins. An empty value counts as not given; an unknown name is an
 error. `TREADLE_WORKSPACE` names the folder of the workspace itself; without it, it is the nearest folder with a `treadle.toml`, from the
-current one upwards.
+current one upwards. `TREADLE_KEY` holds a person's key ([approvals](../guides/approvals.md)): it is no setting and stands in no file.
 
 | in treadle.toml | variable | type | default | meaning |
 |---|---|---|---|---|
@@ -66,7 +66,7 @@ or nothing for the workspace of the current folder. `tell` is called with each t
 COMMANDS = """# Commands
 
 A failure is printed on standard error as a sentence with what to do next. Exit codes: 0 it went well, 1 it failed, 2 the command line
-is wrong, 3 the gate or a check has refused, 130 Ctrl-C.
+is wrong, 3 the gate, a check or a person has refused, or the record of events is not whole, 4 people must agree first, 130 Ctrl-C.
 
 With `--json` standard output holds JSON and nothing else:
 
@@ -78,6 +78,9 @@ With `--json` standard output holds JSON and nothing else:
 | `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |
 | `promote` | the deployment; refused: the verdict | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
 | `rollback` | the deployment | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
+| `approve`, `reject` | how the version stands with the people | `model`, \
+`version`, `people`, `approved`, `refused`, `missing`, `given`, `awaited` |
+| `pause`, `resume` | the pause | `model`, `number`, `paused`, `reason`, `actor`, `at` |
 | `predict` | a list of answers; with `--out` how many, and where | `prediction`, `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
 | `label` | how many labels were taken | `accepted` |
 | `labels import` | what became of the lines | `model`, `read`, `new`, `known`, `joined`, `waiting`, `refused`, `kept` |
@@ -87,6 +90,12 @@ With `--json` standard output holds JSON and nothing else:
 | `drift` | what was observed of the champion | `version`, \
 `since`, `until`, `drift`, `drift_onset`, `labelled_since`, `labelled_until`, `quality`, `quality_onset` |
 | `why` | a list of sentences | |
+| `diff` | how the second version differs from the first | `model`, \
+`first`, `second`, `data`, `same_holdout`, `parameters`, `interface`, `metrics`, `importances`, `costs`, `decided` |
+| `events` | a list of events | `seq`, `at`, `kind`, `model`, `actor`, `data`, `hash` |
+| `events --verify` | what was checked | `events`, `heads`, `last`, `unsigned` |
+| `key add` | the key, this once | `name`, `role`, `key` |
+| `key list` | a list | `name`, `role`, `added_at` |
 | `schema` | the JSON Schema of a `model.yaml` | |
 
 """

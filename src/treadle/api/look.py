@@ -1,4 +1,4 @@
-"""Look and change nothing: status, drift, why, schema, doctor."""
+"""Look and change nothing: status, drift, why, diff, schema, doctor."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from treadle.checking.outcome import Outcome
     from treadle.console.overview import ModelOverview
     from treadle.monitoring.observe import Observation
+    from treadle.registry.diff import Difference
 
 
 def status(*, workspace: Place = None) -> "list[ModelOverview]":
@@ -37,6 +38,24 @@ def why(model: str, *, workspace: Place = None) -> list[str]:
 
     with opened(workspace) as (place, store):
         return overview.explain(place, store, find(place, model), now=time.time())
+
+
+def diff(first: str, second: str, *, workspace: Place = None) -> "Difference":
+    """Return how two versions of a model differ: data, parameters, interface, metrics, importances, costs, and who decided.
+
+    Args:
+        first: a version as in churn@3, or in churn@champion for the one that has a role now.
+        second: another version of the same model.
+        workspace: where; without it, the workspace of the current folder.
+    """
+    from treadle.projects import find
+    from treadle.registry.diff import named, require_one_model
+    from treadle.registry.sides import difference
+
+    model = require_one_model(named(first), named(second))
+    with opened(workspace) as (place, store):
+        find(place, model)
+        return difference(place, store, first, second)
 
 
 def schema() -> dict[str, Any]:

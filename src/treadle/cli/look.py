@@ -1,4 +1,6 @@
-"""Commands that look and change nothing: status, drift, why, schema, doctor."""
+"""Commands that look and change nothing: status, drift, why, diff, schema, doctor."""
+
+from typing import Annotated
 
 import typer
 
@@ -7,7 +9,7 @@ from treadle.cli.options import Json, ModelName
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (status, drift, why, schema, doctor):
+    for command in (status, drift, why, diff, schema, doctor):
         app.command()(command)
 
 
@@ -36,6 +38,19 @@ def why(model: ModelName, json: Json = False) -> None:
 
     sentences = api.why(model)
     out.answer(sentences, json=json, text="\n".join(sentences))
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="A version, such as churn@3 or churn@champion.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="Another version of the same model.")],
+    json: Json = False,
+) -> None:
+    """Show how two versions differ: data, parameters, interface, metrics, importances, costs, and who decided about them."""
+    from treadle import api
+    from treadle.console import difference, out
+
+    found = api.diff(first, second)
+    out.answer(found, json=json, text=difference.tables(found))
 
 
 def schema() -> None:

@@ -179,6 +179,21 @@ def test_why_answers_in_sentences(made: dict[str, Done]) -> None:
     assert [line.partition("Now")[0] for line in said] == [line.partition("Now")[0] for line in lines]
 
 
+def test_two_versions_are_laid_side_by_side(made: dict[str, Done]) -> None:
+    found = treadle("diff", "iris@1", "iris@2", "--json").json
+    assert set(found) == documented("diff")
+    assert (found["first"], found["second"], found["same_holdout"], found["interface"]) == (1, 2, True, [])
+    assert [(one["name"], one["first"], one["second"]) for one in found["parameters"]] == [("n_estimators", "100", "40")]
+    assert "it becomes champion in generation 2" in found["decided"]["2"][1]
+    done = treadle("diff", "iris@1", "iris@champion")
+    assert (done.code, done.err) == (0, "")
+    for part in ("n_estimators", "the same held-out rows", "f1_macro", "petal_length", "who decided about version 2"):
+        assert part in done.out
+    failed(treadle("diff", "iris@1", "churn@1"), "iris and churn are two models")
+    failed(treadle("diff", "iris@1", "iris"), "'iris' names no version", "treadle diff")
+    failed(treadle("diff", "iris@1", "iris@canary"), "No version of iris is canary now")
+
+
 def test_the_schema_is_the_one_of_the_docs() -> None:
     assert treadle("schema").json == json.loads((REPOSITORY / "docs" / "schema" / "model.schema.json").read_text(encoding="utf-8"))
 
