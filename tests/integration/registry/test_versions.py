@@ -4,6 +4,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
 from treadle.bundle.place import BundlePlace
@@ -57,6 +58,10 @@ def test_from_rows_to_a_champion_that_mlflow_loads(
     assert [kind for kind, _ in told] == ["data.snapshotted", "data.validated", "training.finished", "version.registered"]
     assert happened(store) == [(kind, {name: fact for name, fact in facts.items() if name != "model"}) for kind, facts in told]
     assert told[0][1] == {"model": "iris", "rows": 150, "digest": snapshot.digest, "source": "library scikit-learn", "simulated": False}
+    page = f"reports/validation/iris/{snapshot.digest[:12]}/report.html"
+    warning = "1 of 150 rows repeat an earlier row (row 142)"
+    assert told[1][1] == {"model": "iris", "rows": 150, "warnings": 1, "first": warning, "report": page}
+    assert (workspace.home / page).is_file()
     assert told[3][1] == {"model": "iris", "version": 1, "digest": made.digest, "run": made.run_id, "turn": None}
 
     (run,) = runs_of(tracking)
@@ -122,6 +127,13 @@ def test_data_that_break_the_contract_stop_it_and_are_told(
     assert run.info.status == "FAILED"
     assert "petal_width" in run.data.tags["treadle.error"]
     assert tracking.versions("iris") == []
+
+    folder = workspace.home / "reports" / "validation" / "iris" / snapshot.digest[:12]
+    assert "row 3" in (folder / "report.html").read_text(encoding="utf-8")
+    assert pd.read_csv(folder / "bad_rows.csv")["treadle: row"].tolist()[0] == 3
+    with tracking.client() as client:
+        kept = [one.path for one in client.list_artifacts(run.info.run_id, "validation")]
+    assert kept == ["validation/report.html", "validation/report.json"]
 
 
 def test_data_that_cannot_be_had_are_told(project: Project, store: Store, train: Train) -> None:

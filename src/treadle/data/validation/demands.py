@@ -81,8 +81,10 @@ def _strange(table: Table, name: str, allowed: Sequence[str]) -> Flags:
 def _of_numbers(feature: NumberFeature | DateFeature, table: Table, policy: DataPolicy) -> Iterator[Finding]:
     name, values = feature.name, table.numbers(feature.name)
     sound = np.abs(values) <= FLOAT32_MAX
-    what = "no dates" if isinstance(feature, DateFeature) else "not finite float32 numbers"
-    yield from table.finding("type", "error", name, ~sound & ~table.missing(name), what)
+    unsound = ~sound & ~table.missing(name)
+    kind = "dates" if isinstance(feature, DateFeature) else "numbers"
+    what = "not finite float32 numbers" if np.isinf(values).any() or (np.abs(values) > FLOAT32_MAX).any() else f"no {kind}"
+    yield from table.finding("type", "error", name, unsound, what)
     if feature.type == "integer":
         yield from table.finding("whole", "error", name, sound & (np.where(sound, values, 0.0) % 1 != 0), "not whole numbers")
         beyond = f"beyond {FLOAT32_WHOLE}, where float32 is not exact"

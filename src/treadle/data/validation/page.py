@@ -113,7 +113,7 @@ def _overview(report: Report) -> str:
 
 def _finding(number: int, finding: Finding) -> str:
     facts = [
-        ("rows", f"{finding.count:,}, {finding.share:.2%} of all" if finding.count else ""),
+        ("rows", f"{finding.count:,}, {finding.share:.2%} of all" if finding.rows else ""),
         ("first ones", ", ".join(map(str, finding.rows)) if finding.rows else ""),
         ("such as", "; ".join(finding.values)),
         ("what to do", finding.advice),
@@ -136,7 +136,7 @@ def _pill(severity: str) -> str:
 
 def _columns(columns: Iterable[Column], rows: int) -> str:
     head = "<th>column</th><th>is</th><th>type</th><th class=number>missing</th><th class=number>different</th><th>spread</th>"
-    head += '<th>smallest · middle · largest</th><th class=number title="how well it alone tells the target, from 0 to 1">tells target</th>'
+    head += "<th>smallest · middle · largest, or most frequent</th><th class=number>tells target</th>"
     body = "".join(_column(column, rows) for column in columns)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

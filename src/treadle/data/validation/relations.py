@@ -106,8 +106,9 @@ def correlation_ratio(codes: Codes, numbers: Numbers) -> float:
 def target_scores(contract: Contract, table: Table) -> dict[str, float]:
     """Return for each feature how well it alone tells the target, on rows that this was not learned from.
 
-    Rows with similar values form a group. Half of them say what each group's target is; the other half is judged, and the other way
-    round. Classes: the balanced accuracy, from chance (0) to all right (1). Numbers: the share of variance explained, of the ranks.
+    Rows with equal or similar values form a group. Half of them say what each group's target is; the other half is judged, and
+    the other way round. Classes: the balanced accuracy, from chance (0) to all right (1). Numbers: the share of variance
+    explained, of the ranks.
     """
     target = contract.interface.target.name
     rows = table.looked_at
@@ -124,7 +125,7 @@ def target_scores(contract: Contract, table: Table) -> dict[str, float]:
     if len(rows) < FEWEST or len(np.unique(judged)) < 2:
         return {}
     score = _variance_told if contract.interface.task == "regression" else _classes_told
-    return {name: max(0.0, _both_ways(_groups(table, name, rows), judged, score)) for name in table.features}
+    return {name: max((_both_ways(groups, judged, score) for groups in _groups(table, name, rows)), default=0.0) for name in table.features}
 
 
 def _both_ways(groups: Codes, judged: Judged, score: Score) -> float:
@@ -132,17 +133,19 @@ def _both_ways(groups: Codes, judged: Judged, score: Score) -> float:
     learn, judge = slice(0, half), slice(half, None)
     there = score(groups[learn], judged[learn], groups[judge], judged[judge])
     back = score(groups[judge], judged[judge], groups[learn], judged[learn])
-    return (there + back) / 2
+    return max(0.0, (there + back) / 2)
 
 
-def _groups(table: Table, name: str, rows: NDArray[np.int64]) -> Codes:
-    """Return the group of each row: its value, or the slice of equal size that a number with many values falls into."""
-    codes = np.unique(table.codes(name)[0][rows], return_inverse=True)[1]
+def _groups(table: Table, name: str, rows: NDArray[np.int64]) -> Iterator[Codes]:
+    """Yield the group of each row: its value; and, where a number has many, the slice of equal size that it falls into."""
+    values = np.unique(table.codes(name)[0][rows], return_inverse=True)[1].astype(np.int64)
+    count = values.max(initial=0) + 1
     most = int(np.clip(len(rows) // (2 * PER_GROUP), 2, GROUPS))
-    if not table.is_numeric(name) or codes.max(initial=0) < most:
-        return codes.astype(np.int64)
-    ranks = pd.Series(table.numbers(name)[rows]).rank(method="min", pct=True).to_numpy()
-    return np.where(np.isnan(ranks), most + 1, np.ceil(np.nan_to_num(ranks) * most)).astype(np.int64)
+    if count <= max(most, len(rows) // 2):
+        yield values
+    if table.is_numeric(name) and count > most:
+        ranks = pd.Series(table.numbers(name)[rows]).rank(method="min", pct=True).to_numpy()
+        yield np.where(np.isnan(ranks), most + 1, np.ceil(np.nan_to_num(ranks) * most)).astype(np.int64)
 
 
 def _variance_told(learnt: Codes, known: Judged, groups: Codes, wanted: Judged) -> float:

@@ -37,9 +37,9 @@ def freshness(contract: Contract, table: Table, now: float) -> Iterator[Finding]
             "freshness", check.severity, name, f"{name}: no value can be read as a date or time, so nobody knows how old the rows are"
         )
         return
-    newest = float(np.nanmax(moments)) / 1e9
+    newest = float(np.nanmax(moments)) / 1e6
     if now - newest > check.limit:
-        said = pd.Timestamp(newest, unit="s").strftime("%Y-%m-%d %H:%M")
+        said = str(np.datetime64(int(newest), "s").astype("datetime64[m]")).replace("T", " ")
         message = f"{name}: the newest row is from {said}, {_long(now - newest)} ago; at most {_long(check.limit)} is allowed"
         yield Finding("freshness", check.severity, name, message, count=table.rows, share=1.0)
 

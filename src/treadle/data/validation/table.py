@@ -15,8 +15,8 @@ from treadle.spec import DateFeature, Interface, NumberFeature, Severity
 LOOKED_AT = 20_000
 """How many rows the costly checks look at, drawn evenly from all of them."""
 
-DAY = 86_400_000_000_000
-"""Nanoseconds."""
+DAY = 86_400_000_000
+"""Microseconds: in nanoseconds the last day would be in 2262, and tables hold 9999-12-31."""
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -165,13 +165,13 @@ def days(column: "Series[Any]") -> Numbers:
 
 
 def times(column: "Series[Any]") -> Numbers:
-    """Return the nanoseconds after 1970-01-01 of dates, times or ISO texts by their own clock, NaN for anything else."""
+    """Return the microseconds after 1970-01-01 of dates, times or ISO texts by their own clock, NaN for anything else."""
     if not pd.api.types.is_datetime64_any_dtype(column):
         if pd.api.types.is_numeric_dtype(column):
             return np.full(len(column), np.nan)
         real = column.map(lambda value: value if isinstance(value, str | date) else None) if column.dtype == object else column
         column = pd.to_datetime(real, errors="coerce", format="ISO8601", utc=True)
-    moments = column.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+    moments = column.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
 
 

@@ -29,18 +29,18 @@ def values(contract: Contract, table: Table) -> Iterator[Finding]:
             yield from _outliers(feature, table, contract)
 
 
-def fences(numbers: Numbers, reach: float) -> tuple[float, float] | None:
+def fences(numbers: Numbers, reach: float, *, tails: bool) -> tuple[float, float] | None:
     """Return below and above which a number is far from all others; None where the quartiles do not tell.
 
-    Quartiles are not moved by the outliers themselves, as mean and standard deviation are. Where all numbers are positive, one that is
-    not far on a logarithmic scale is not far: incomes and counts have long tails.
+    Quartiles are not moved by the outliers themselves, as mean and standard deviation are. With ``tails``, a positive number among
+    positive ones that is not far on a logarithmic scale is not far: incomes and counts have long tails, dates have not.
     """
     if len(numbers) < FEWEST:
         return None
     low, high = _around(numbers, reach)
     if low == high:
         return None
-    if numbers.min() > 0:
+    if tails and numbers.min() > 0:
         high = max(high, float(np.exp(min(_around(np.log(numbers), reach)[1], LARGEST))))
     return low, high
 
@@ -54,11 +54,13 @@ def _outliers(feature: NumberFeature | DateFeature, table: Table, contract: Cont
     check, numbers = contract.policy.data.outliers, table.numbers(feature.name)
     least, most = bounds(feature)
     sound = np.isfinite(numbers) & (numbers >= least) & (numbers <= most)  # what is out of range is told as such
-    around = fences(numbers[sound], check.reach)
+    around = fences(numbers[sound], check.reach, tails=isinstance(feature, NumberFeature))
     if around is None:
         return []
     low, high = around
     far = sound & ((numbers < low) | (numbers > high))
+    if not far.any():
+        return []
     phrase = f"far from all others, {_outside(feature, max(low, least), min(high, most), least, most)}"
     return table.finding("outliers", check.severity, feature.name, far, phrase, limit=check.limit)
 
