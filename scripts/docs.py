@@ -96,6 +96,9 @@ With `--json` standard output holds JSON and nothing else:
 | `events --verify` | what was checked | `events`, `heads`, `last`, `unsigned` |
 | `key add` | the key, this once | `name`, `role`, `key` |
 | `key list` | a list | `name`, `role`, `added_at` |
+| `gc` | what goes or went, and what stays and why | `removed`, `going`, `staying`, `bytes`, `spared`, `left` |
+| `reset` | how much went, and what is left | `counts`, `left` |
+| `replay` | the past under two policies | `model`, `since`, `until`, `step`, `changes`, `present`, `proposed`, `notes` |
 | `schema` | the JSON Schema of a `model.yaml` | |
 
 """
