@@ -13,14 +13,16 @@ from pandas import DataFrame
 from treadle.bundle import profile
 from treadle.bundle.manifest import Lineage
 from treadle.bundle.place import Bundle, BundlePlace
-from treadle.data.frame import matrix
+from treadle.data.frame import matrix, target
 from treadle.data.snapshot import SnapshotPlace
+from treadle.data.split import split
 from treadle.projects import Project, find
 from treadle.registry.tracking import DIGEST_TAG, Tracking
 from treadle.settings import Settings, Workspace
 from treadle.spec import Interface, canonical_json
 from treadle.state.log import LabelledRows
 from treadle.state.store import Store, open_store
+from treadle.training.lineage import holdout_digest
 
 SPECIES = np.array([[0.0, 0.0, -4.0, -4.0], [0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 2.0, 4.0]], dtype=np.float32).T
 """Weights of a linear model that tells iris species apart by their petals."""
@@ -29,13 +31,20 @@ LABOUR = 600
 """Side of the square matrix that a slow graph multiplies in vain."""
 
 
-def graph(weights: np.ndarray = SPECIES, *, slow: bool = False) -> bytes:
-    """Return a graph from four measurements to three scores."""
+def graph(weights: np.ndarray = SPECIES, *, slow: bool = False, missing: float | None = None) -> bytes:
+    """Return a graph from as many measurements as there are weights to three scores; ``missing`` is what stands in for NaN."""
     nodes = [
-        helper.make_node("MatMul", ["matrix", "weights"], ["product"]),
+        helper.make_node("MatMul", ["matrix" if missing is None else "whole", "weights"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["logits"]),
     ]
     constants = [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(BIAS, "bias")]
+    if missing is not None:
+        nodes = [
+            helper.make_node("IsNaN", ["matrix"], ["gaps"]),
+            helper.make_node("Where", ["gaps", "missing", "matrix"], ["whole"]),
+            *nodes,
+        ]
+        constants.append(numpy_helper.from_array(np.float32(missing), "missing"))
     if slow:
         # It hangs on the input, so that it cannot be folded away when the graph is loaded.
         constants += [numpy_helper.from_array(np.array([LABOUR, LABOUR]), "side"), numpy_helper.from_array(np.float32(0), "nought")]
@@ -51,7 +60,7 @@ def graph(weights: np.ndarray = SPECIES, *, slow: bool = False) -> bytes:
     made = helper.make_graph(
         nodes,
         "iris",
-        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["n", len(weights)])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])],
         constants,
     )
@@ -77,7 +86,7 @@ def lineage(interface: Interface, **changes: Any) -> Lineage:
 
 def files(interface: Interface, content: bytes, card: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files of a bundle around a graph."""
-    rows = np.random.default_rng(0).uniform(0, 7, (50, 4)).astype(np.float32)
+    rows = np.random.default_rng(0).uniform(0, 7, (50, len(interface.features))).astype(np.float32)
     scores = np.full((50, 3), 1 / 3, dtype=np.float32)
     return {
         "model.onnx": content,
@@ -155,10 +164,19 @@ class Shelf:
         self.dvc_md5 = SnapshotPlace(self.workspace.snapshot_dir).save("iris", self.frame, {"source": "made by hand"}).dvc_md5
         return self.dvc_md5
 
+    def holdout(self, seed: int = 42) -> str:
+        """Return the digest of what a training on the kept rows holds out."""
+        interface = self.project.contract.interface
+        held = split(interface, self.frame, seed).holdout
+        return holdout_digest(matrix(interface, self.frame)[held], target(interface, self.frame)[held])
+
     def register(self, content: bytes | None = None, card: Mapping[str, Any] = GOOD, **changes: Any) -> int:
         """Register a version with this graph, without a run; ``changes`` go into its lineage. Return its number."""
         interface = self.project.contract.interface
-        made_of = lineage(interface, **{"snapshot": self.dvc_md5, "holdout_digest": "h" * 64, **changes})
+        made_of = lineage(
+            interface,
+            **{"snapshot": self.dvc_md5 or self.snapshot(), "holdout_digest": self.holdout(changes.get("seed", 42)), **changes},
+        )
         bundle = self.bundles.put(files(interface, content or graph(), card), "iris", made_of)
         with self.tracking.client() as client:
             if not client.search_registered_models("name = 'iris'"):

@@ -2,6 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.integration.registry.conftest import GOOD, SPECIES, Shelf, files, graph, lineage
 from treadle.errors import (
@@ -11,12 +12,12 @@ from treadle.errors import (
     NoCanary,
     NotPermitted,
     RowsOverlap,
-    SnapshotNotFound,
     VersionNotFound,
 )
 from treadle.projects import Project
 from treadle.registry import promotion
 from treadle.settings import Workspace
+from treadle.spec import Feature, NumberFeature
 from treadle.state import deployments, events, verdicts
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.store import Store
@@ -24,8 +25,8 @@ from treadle.state.verdicts import Verdict
 
 pytestmark = pytest.mark.integration
 
-WORSE = graph(SPECIES[:, [1, 0, 2]])
-"""It takes setosa for versicolor and the other way round."""
+WORSE = graph(SPECIES * np.array([1, 1, 0], dtype=np.float32))
+"""It never sees a virginica."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def test_the_next_champion_keeps_the_old_one_as_fallback(desk: Desk, shelf: Shel
 
 
 def test_a_worse_version_is_refused_by_the_champion_clause_whatever_its_card_says(desk: Desk, shelf: Shelf) -> None:
+    desk.with_gate(minimum={})
     shelf.snapshot()
     desk.promote(shelf.register())
     verdict = desk.gate(shelf.register(WORSE))
@@ -147,22 +149,44 @@ def test_a_sealed_card_that_shows_too_little_is_refused_by_its_clause(
     assert failed(desk.gate(shelf.register(card=card))) == clauses
 
 
-def test_without_fair_rows_the_gate_refuses_and_says_what_to_do(desk: Desk, shelf: Shelf) -> None:
-    shelf.snapshot()
-    desk.promote(shelf.register())
+def test_a_card_made_by_hand_does_not_make_a_version_better(desk: Desk, shelf: Shelf) -> None:
+    verdict = desk.gate(shelf.register(WORSE, card={**GOOD, "baseline": {"f1_macro": 0.0}}))
+    assert failed(verdict) == ["minimum accuracy", "minimum f1_macro"]
+    guessing = desk.gate(shelf.register(graph(SPECIES * 0), card={**GOOD, "baseline": {"f1_macro": 0.0}}))
+    assert "baseline" in failed(guessing)
+    measured = verdict.evidence["measured"]
+    assert measured["metrics"]["accuracy"] < GOOD["metrics"]["accuracy"]
+    assert measured["baseline"]["f1_macro"] == pytest.approx(1 / 6)
+    with pytest.raises(NotPermitted):
+        desk.promote(1, verdict)
+
+
+def test_a_lineage_that_names_other_rows_than_its_snapshot_gives_is_refused(desk: Desk, shelf: Shelf) -> None:
     verdict = desk.gate(shelf.register(holdout_digest="i" * 64))
+    assert failed(verdict) == ["holdout"]
+    assert "gives other held-out rows than its lineage names" in verdict.reasons[0]
+
+
+def test_without_fair_rows_the_gate_refuses_and_says_what_to_do(desk: Desk, shelf: Shelf) -> None:
+    desk.with_gate(minimum={})
+    desk.promote(shelf.register())
+    verdict = desk.gate(shelf.register(seed=7))
     assert failed(verdict) == ["champion"]
     assert "No rows are fair to both it and champion version 1" in verdict.reasons[0]
     assert "`treadle train iris --seed N`" in verdict.reasons[0]
 
 
-def test_a_holdout_whose_snapshot_is_gone_is_named(desk: Desk, shelf: Shelf) -> None:
+@pytest.mark.parametrize("judge", ["holdout", "logged"])
+def test_a_version_whose_snapshot_is_gone_is_refused(desk: Desk, shelf: Shelf, judge: str) -> None:
     desk.promote(shelf.register())
-    with pytest.raises(SnapshotNotFound, match="feedbeef"):
-        desk.gate(shelf.register(snapshot="feedbeef"))
+    rows = {"evidence_rows": shelf.logged(since=1000.0)} if judge == "logged" else {}
+    verdict = desk.gate(shelf.register(snapshot="feedbeef", cut=1000.0), **rows)
+    assert failed(verdict) == ["holdout"]
+    assert "cannot be found again, so that nothing can be measured. iris has no snapshot 'feedbeef'" in verdict.reasons[0]
 
 
 def test_logged_rows_later_than_the_cut_judge_both(desk: Desk, shelf: Shelf) -> None:
+    desk.with_gate(minimum={})
     desk.promote(shelf.register())
     better = desk.gate(shelf.register(cut=1000.0, holdout_digest=""), evidence_rows=shelf.logged(since=1000.0))
     assert better.passed
@@ -205,7 +229,7 @@ class TestWithEntities:
     def test_rows_of_other_entities_judge_and_those_without_one_are_counted(self, desk: Desk, shelf: Shelf, version: int) -> None:
         desk.promote(version, desk.gate(version))
         names = [f"g{index}" for index in range(140)] + [None] * 10
-        verdict = desk.gate(shelf.register(seed=7, cut=1000.0), evidence_rows=shelf.logged(since=1000.0, entities=names))
+        verdict = desk.gate(shelf.register(code_digest="e" * 64, cut=1000.0), evidence_rows=shelf.logged(since=1000.0, entities=names))
         assert verdict.passed
         assert "10 of the rows name no entity." in " ".join(verdict.reasons)
 
@@ -216,8 +240,61 @@ def test_versions_with_other_classes_cannot_be_compared(desk: Desk, shelf: Shelf
     interface = shelf.project.contract.interface.model_copy(update={"target": target})
     shelf.project = replace(shelf.project, contract=shelf.project.contract.model_copy(update={"interface": interface}))
     verdict = desk.gate(shelf.register())
-    assert failed(verdict) == ["champion"]
-    assert "cannot score the same rows" in verdict.reasons[0]
+    assert "champion" in failed(verdict)
+    said = verdict.reasons[-1]
+    assert "The target is species (multiclass of virginica, versicolor, setosa) and no longer species" in said
+    assert yaml.safe_load(edit_in(said))["interface"]["target"] == {"name": "species", "classes": ["setosa", "versicolor", "virginica"]}
+
+
+class TestAContractThatChanges:
+    """The champion is sealed with four measurements; the challenger with what the contract says now."""
+
+    PLACE = NumberFeature(name="height", type="number", min=0, max=3000, required=False)
+
+    def follow(self, shelf: Shelf, *features: Feature) -> None:
+        """Write other features into the contract that the next versions are sealed with."""
+        interface = shelf.project.contract.interface.model_copy(update={"features": features})
+        shelf.project = replace(shelf.project, contract=shelf.project.contract.model_copy(update={"interface": interface}))
+
+    def wider(self, shelf: Shelf) -> np.ndarray:
+        """Let the contract grow: the columns turned round, and one more; return the graph's weights for it."""
+        old = shelf.project.contract.interface.features
+        heights = np.where(np.arange(len(shelf.frame)) % 2, 100.0, np.nan)
+        shelf.frame = shelf.frame.assign(height=heights)
+        self.follow(shelf, self.PLACE, *reversed(old))
+        shelf.snapshot()
+        return np.concatenate([np.zeros((1, 3), dtype=np.float32), SPECIES[::-1]])
+
+    def test_a_grown_version_is_compared_on_the_holdout_that_both_have_and_promoted(self, desk: Desk, shelf: Shelf) -> None:
+        desk.promote(shelf.register())
+        verdict = desk.gate(shelf.register(graph(self.wider(shelf), missing=0.0)))
+        assert "On the same 30 holdout rows f1_macro is the same as that of champion version 1" in " ".join(verdict.reasons)
+        assert roles(desk.promote(2, verdict)) == {"champion": (2, 1.0), "fallback": (1, 0.0)}
+
+    def test_and_on_logged_rows_of_its_own_interface(self, desk: Desk, shelf: Shelf) -> None:
+        desk.promote(shelf.register())
+        version = shelf.register(graph(self.wider(shelf), missing=0.0), cut=1000.0)
+        verdict = desk.gate(version, evidence_rows=shelf.logged(since=1000.0), left_out=("3 rows were left out.",))
+        assert verdict.passed
+        comparison = verdict.evidence["measured"]["comparison"]
+        assert (comparison["rows"], comparison["paired"]["n"], comparison["paired"]["difference"]) == ("logged", 150, 0.0)
+        assert "3 rows were left out." in " ".join(verdict.reasons)
+
+    def test_one_without_a_column_is_refused_and_the_edit_printed(self, desk: Desk, shelf: Shelf) -> None:
+        desk.promote(shelf.register())
+        first, *others = shelf.project.contract.interface.features
+        self.follow(shelf, *others)
+        verdict = desk.gate(shelf.register(graph(SPECIES[1:])))
+        assert "champion" in failed(verdict)
+        said = verdict.reasons[-1]
+        assert f"The column {first.name} is gone, but callers send it" in said
+        assert yaml.safe_load(edit_in(said))["interface"]["features"][0]["name"] == first.name
+        assert "copy projects/iris to projects/iris_2" in said
+
+
+def edit_in(reason: str) -> str:
+    """Return the YAML that a reason holds."""
+    return reason.partition("\n\n")[2].partition("\n\n")[0]
 
 
 def test_a_verdict_that_is_not_recorded_permits_nothing(desk: Desk, shelf: Shelf) -> None:
