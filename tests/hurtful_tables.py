@@ -1,7 +1,8 @@
 """Two tables with everything that hurts in one file, as real exports have it, and a target that can be learnt all the same.
 
-Both are CSV files with semicolons, decimal commas and Latin-1, of about 4,000 rows. They have mixed types, missing values, dates, an id,
-yes and no in another language, 50 categories and a long tail, odd column names, a constant column, prose, a leak, and rows without a target.
+Both are CSV files with semicolons, decimal commas and Latin-1, of about 4,000 rows. They have mixed types, missing values, dates, an
+id, yes and no in another language, 50 categories and a long tail, odd column names, a constant column, prose, a leak, and rows
+without a target.
 """
 
 from pathlib import Path

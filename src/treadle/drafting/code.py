@@ -46,8 +46,10 @@ class _Plan:
         yield from _named(
             "COLUMNS", [*(column.name for column in self.kept), self.goal.name], "What model.yaml names; the rest is left out."
         )
-        if self.from_texts or len(self.assumed.nothing) > 1:
-            yield from _named("MISSING", list(self.assumed.nothing), "Texts that say that there is no value.")
+        if self.from_texts or self.assumed.nothing:
+            yield from _named(
+                "MISSING", sorted({*self.assumed.nothing, *([""] if self.from_texts else [])}), "Texts that say that there is no value."
+            )
         strict, loose = self._numbers(loose=False), self._numbers(loose=True)
         if strict:
             yield from _named("NUMBERS", strict)
@@ -144,7 +146,8 @@ class _Plan:
             yield from ("for name, form in DATES.items():", f"    frame[name] = pd.to_datetime(frame[name], format=form{self._zone()})")
         for column in self.dates:
             if not column.sight.text:
-                yield f"frame[{column.name!r}] = pd.to_datetime(frame[{column.name!r}])"
+                name = _literal(column.name)
+                yield f"frame[{name}] = pd.to_datetime(frame[{name}])"
         yield from self._texts()
 
     def _read(self) -> Iterator[str]:
@@ -160,7 +163,7 @@ class _Plan:
             return
         yield "frame = pd.read_parquet(raw)" if self.table.reading.kind == "parquet" else "frame = raw.copy()"
         yield "frame.columns = frame.columns.map(str)"
-        if len(self.assumed.nothing) > 1:
+        if self.assumed.nothing:
             yield "frame = frame.replace(MISSING, None)"
 
     def _target(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from collections.abc import Iterable
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 
@@ -20,21 +21,25 @@ def encoding_of(content: bytes) -> str | None:
 
     What is not UTF-8 is taken for cp1252, which holds every letter of Latin-1 and the euro sign as well.
     """
-    for bom, name in _BOMS.items():
-        if content.startswith(bom):
-            return name
+    return next((name for name in _candidates(content) if _decodes(content, name)), None)
+
+
+def _candidates(content: bytes) -> Iterable[str]:
+    marked = next((name for bom, name in _BOMS.items() if content.startswith(bom)), None)
+    if marked is not None:
+        return [marked]
     head = content[:HEAD]
     if head.count(0) > len(head) / 4:
-        return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
-    if 0 in head:
-        return None
-    for name in ("utf-8", "cp1252"):
-        try:
-            content.decode(name)
-        except UnicodeDecodeError:
-            continue
-        return name
-    return None
+        return ["utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"]
+    return ["utf-8", "cp1252"] if 0 not in head else []
+
+
+def _decodes(content: bytes, name: str) -> bool:
+    try:
+        content.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def separator_of(text: str) -> str | None:

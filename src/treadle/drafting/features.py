@@ -16,7 +16,7 @@ DIFFERENT = 0.5
 KEPT = 0.5
 """Share of the rows that the categories kept must cover."""
 
-LISTED = 4
+LISTED = 5
 """So many categories are named in the reason."""
 
 Made = tuple[Feature | None, str, str]

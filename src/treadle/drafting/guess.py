@@ -254,7 +254,7 @@ def _personal_values(sight: Sight) -> str:
 def _said_nothing(frame: DataFrame, textual: Sequence["Series[str]"]) -> tuple[str, ...]:
     """Return the texts, as they stand in the table, that count as missing."""
     raw = (frame[name] for name in frame if is_text(frame[name]))
-    found = {""}
+    found: set[str] = set()
     for column, shown in zip(raw, textual, strict=True):
         found |= set(column[texts.nothing(shown)].dropna().unique())
     return tuple(sorted(found))

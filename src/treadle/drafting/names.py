@@ -31,7 +31,7 @@ _SENSITIVE = {
     "an e-mail address": {"email", "mail", "e-mail"},
     "a telephone number": {"telephone", "telefon", "handy", "mobile", "phonenumber", "telefonnummer", "mobilnummer"},
     "an address": {"address", "street", "adresse", "strasse", "straße", "postcode", "zip", "zipcode", "plz", "postleitzahl", "postal"},
-    "a date of birth or an age": {"birth", "birthday", "dob", "born", "birthdate", "geburt", "geburtsdatum", "age", "alter", "senior"},
+    "a date of birth or an age": {"birth", "birthday", "dob", "born", "birthdate", "geburt", "geburtsdatum", "senior"},
     "a gender": {"gender", "sex", "geschlecht", "genero", "sexe"},
     "a religion": {"religion", "religious", "konfession", "faith"},
     "an origin": {"race", "ethnicity", "ethnic", "nationality", "citizenship", "herkunft", "nationalität", "staatsangehörigkeit"},
@@ -40,6 +40,7 @@ _SENSITIVE = {
     "an opinion": {"political", "party", "union", "gewerkschaft", "orientation"},
     "a number that names a person": {"ssn", "passport", "iban", "ip", "taxid", "steuernummer", "ausweis"},
 }
+_AGES = {"age", "alter", "edad"}
 _TARGETS = (
     "target",
     "label",
@@ -93,6 +94,8 @@ def sensitive(name: str) -> str:
     joined = {"".join(parts), *parts, *(first + second for first, second in itertools.pairwise(parts))}
     if parts and parts[-1] == "name" and (len(parts) == 1 or names_whom(name)):
         return "a person's name"
+    if joined & _AGES and (len(parts) == 1 or names_whom(name)):
+        return "an age"
     return next((what for what, known in _SENSITIVE.items() if joined & known), "")
 
 

@@ -1,0 +1,175 @@
+"""The handle of a published model: it asks the running service as the notebook would ask the estimator."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from treadle.drafting.agreement import Agreement
+from treadle.drafting.publish import Made, unwrapped
+from treadle.drafting.taken import Taken, columns
+from treadle.errors import RequestRefused, ServiceRunning, ServiceUnreachable
+from treadle.settings import Workspace
+from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
+from treadle.stack import Stack, address
+
+BATCH = 1000
+"""Rows of one request."""
+
+PATIENCE = 60.0
+"""Seconds until a service that runs already must serve the new version."""
+
+_running: dict[Path, Stack] = {}
+
+
+@dataclass
+class Published:
+    """A published model. With ``address`` it can be asked; without, ``treadle serve`` in a terminal serves it."""
+
+    name: str
+    version: int
+    folder: Path
+    address: str
+    agreement: Agreement
+    _fitted: Any = field(repr=False)
+    _taken: Taken = field(repr=False)
+    _home: Path = field(repr=False)
+
+    def predict(self, features: Any) -> NDArray[Any]:
+        """Return what the service answers to these rows, in the type of the notebook's own ``predict``.
+
+        Classes are those of the estimator, in their type. A number comes through float32, so it has seven digits.
+        """
+        answers = [answer["prediction"] for answer in self._ask(features)]
+        if self._taken.classes is None:
+            return np.array(answers, dtype=np.float64)
+        by_text = {str(value): index for index, value in enumerate(self._taken.classes)}
+        return np.asarray(self._taken.classes[[by_text[answer] for answer in answers]])
+
+    def predict_proba(self, features: Any) -> NDArray[np.float64]:
+        """Return the probability of each class, float64 [n, classes], in the order of the estimator's ``classes_``."""
+        if self._taken.classes is None:
+            message = f"{self.name} is a regression: it has no probabilities"
+            raise AttributeError(message)
+        names = self._taken.interface.target.classes
+        return np.array([[answer["probabilities"][name] for name in names] for answer in self._ask(features)], dtype=np.float64)
+
+    def stop(self) -> None:
+        """Stop the service, if this notebook has started it."""
+        stop(self._home)
+        self.address = ""
+
+    def _ask(self, features: Any) -> list[dict[str, Any]]:
+        if not self.address:
+            raise ServiceUnreachable("this handle", "it was published without serve=True, or was stopped")
+        rows = payloads(self._taken.interface, columns(self._fitted, features))
+        answers: list[dict[str, Any]] = []
+        with httpx.Client(timeout=60) as client:
+            for start in range(0, len(rows), BATCH):
+                answers += _asked(client, f"{self.address}/predict/{self.name}/batch", rows[start : start + BATCH])
+        return answers
+
+
+def handle(made: Made, fitted: Any, workspace: Workspace, *, serve: bool) -> Published:
+    """Return the handle of a version; with ``serve`` a service answers it, which is started if none runs.
+
+    Raises:
+        ServiceUnreachable: it does not come up, or does not serve this version in time.
+    """
+    where = _served(workspace, made) if serve else ""
+    return Published(
+        made.registered.model,
+        made.registered.version,
+        made.folder,
+        where,
+        made.agreement,
+        unwrapped(fitted),
+        made.taken,
+        workspace.home,
+    )
+
+
+def stop(home: Path) -> None:
+    """Stop the service of a workspace that this process has started; it is no matter if there is none."""
+    stack = _running.pop(home, None)
+    if stack is not None:
+        stack.close()
+
+
+def payloads(interface: Interface, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as a request carries them."""
+    values = [list(_values(feature, table[feature.name])) for feature in interface.features]
+    return [dict(zip(interface.feature_names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _values(feature: Feature, column: "pd.Series[Any]") -> Iterator[Any]:
+    for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True):
+        if missing:
+            yield None
+        elif isinstance(feature, CategoryFeature):
+            yield str(value)
+        elif isinstance(feature, BooleanFeature):
+            yield bool(value)
+        elif isinstance(feature, DateFeature):
+            yield pd.Timestamp(value).date().isoformat()
+        else:
+            yield int(value) if feature.type == "integer" else float(value)
+
+
+def _asked(client: httpx.Client, url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    try:
+        answer = client.post(url, json={"rows": rows})
+    except httpx.TransportError as error:
+        raise ServiceUnreachable(url, str(error)) from error
+    if answer.is_success:
+        told: list[dict[str, Any]] = answer.json()["predictions"]
+        return told
+    said = answer.json().get("error", {})
+    problems = [f"{one['field']} is {one['value']!r}; allowed: {one['allowed']}" for one in said.get("problems", [])]
+    raise RequestRefused(url, answer.status_code, said.get("what", answer.text), problems=problems, fix=said.get("fix", ""))
+
+
+def _served(workspace: Workspace, made: Made) -> str:
+    """Return where the version answers: at a service that runs already, or at one that lives as long as this process."""
+    stack = _running.get(workspace.home)
+    where = stack.addresses.api if stack is not None else _started(workspace)
+    _wait(where, made)
+    return where
+
+
+def _started(workspace: Workspace) -> str:
+    stack = Stack(workspace, lambda _notice: None, controller=False, tracking=False, free_ports=True)
+    try:
+        stack.__enter__()
+    except ServiceRunning:
+        return address(workspace.settings.host, workspace.settings.port)
+    _running[workspace.home] = stack
+    # The thread of the stack would keep the process alive: it is told when the main thread ends.
+    threading.Thread(target=_stop_at_the_end, args=(workspace.home,), name="published", daemon=True).start()
+    return stack.addresses.api
+
+
+def _stop_at_the_end(home: Path) -> None:
+    threading.main_thread().join()
+    stop(home)
+
+
+def _wait(where: str, made: Made) -> None:
+    """Wait until the service answers with this version."""
+    url, last, deadline = f"{where}/models/{made.registered.model}", "it does not serve this version yet", time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.get(url, timeout=5)
+            if answer.is_success and answer.json()["digest"] == made.registered.digest:
+                return
+        except httpx.TransportError as error:
+            last = str(error)
+        time.sleep(0.05)
+    raise ServiceUnreachable(where, last)
