@@ -21,7 +21,10 @@ from treadle.training.pipeline import NUMBERS, PREPARE, SCALE, UNSEEN, columns, 
 Matrix = npt.NDArray[np.float32]
 
 TOLERANCE = 1e-5
-"""Largest difference that counts as none; above 1 (values of a regression) relative to the value."""
+"""Largest difference that counts as none: of a probability; of a value relative to itself, or to the spread of the values if that is larger.
+
+An estimator sums hundreds of float32 parts that are as large as the spread, so that a value near 0 is no more exact than the others.
+"""
 
 PROBES = 20_000
 """About how many rows on thresholds are made; of more thresholds, some are left out evenly."""
@@ -42,8 +45,8 @@ WHOLE = ("integer", "boolean", "date")
 class Parity:
     """How graph and estimator differ over ``rows`` rows.
 
-    ``share_beyond`` is the share of rows with a difference above the tolerance, ``max_difference`` the largest one (relative
-    above 1), ``label_agreement`` the share of rows with the same answer.
+    ``share_beyond`` is the share of rows with a difference above the tolerance, ``max_difference`` the largest one (of values:
+    relative), ``label_agreement`` the share of rows with the same answer.
     """
 
     rows: int
@@ -66,15 +69,21 @@ def parity(pipeline: Pipeline, content: bytes, interface: Interface, matrix: Mat
         other = np.arange(len(rows))
     native = scores_of(pipeline, interface, rows)
     graph = Engine(Graph("the exported graph", content, interface)).run(rows)
-    difference = np.minimum(_difference(native, graph), _difference(native[other], graph))
+    floor = smallest_scale(interface, native[: len(matrix)])
+    difference = np.minimum(_difference(native, graph, floor), _difference(native[other], graph, floor))
     near = difference <= TOLERANCE
     answers = graph.argmax(axis=1)
     same = near if interface.task == "regression" else (native.argmax(axis=1) == answers) | (native[other].argmax(axis=1) == answers)
     return Parity(len(rows), float(1 - near.mean()), float(difference.max()), float(same.mean()))
 
 
-def _difference(native: Floats, graph: Floats) -> Floats:
-    return (np.abs(native - graph) / np.maximum(1.0, np.abs(native))).max(axis=1)
+def smallest_scale(interface: Interface, scores: Floats) -> float:
+    """Return what a difference is measured by where the value itself is smaller; ``scores`` are those of real rows."""
+    return float(scores.std()) or 1.0 if interface.task == "regression" else 1.0
+
+
+def _difference(native: Floats, graph: Floats, floor: float) -> Floats:
+    return (np.abs(native - graph) / np.maximum(floor, np.abs(native))).max(axis=1)
 
 
 def _hard_rows(pipeline: Pipeline, content: bytes, interface: Interface, matrix: Matrix) -> Iterator[Matrix]:

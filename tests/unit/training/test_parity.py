@@ -77,6 +77,20 @@ def test_a_regression_is_judged_relative_to_its_value(regression: Interface) -> 
     assert (found.share_beyond, found.label_agreement) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("size", [1e6, 1e-6])
+def test_a_wrong_value_is_found_whatever_the_size_of_the_values(regression: Interface, size: float) -> None:
+    matrix, value = draw()
+    right, wrong = (build_pipeline(regression, LinearRegression()).fit(matrix, size * (value + error)) for error in (0.0, 1e-2))
+    found = parity.parity(right, to_onnx(wrong, regression), regression, matrix)
+    assert (found.share_beyond, found.label_agreement) == (1.0, 0.0)
+
+
+def test_the_noise_of_sums_is_no_difference_where_the_value_is_near_zero(regression: Interface, binary: Interface) -> None:
+    scores = np.array([[-1e5], [1e5], [1e-3]])
+    assert 0.1 / parity.smallest_scale(regression, scores) <= parity.TOLERANCE
+    assert parity.smallest_scale(regression, np.ones((3, 1))) == parity.smallest_scale(binary, scores) == 1.0
+
+
 def test_a_graph_with_other_scores_does_not_pass(binary: Interface, regression: Interface) -> None:
     matrix, value = draw()
     pipeline = build_pipeline(regression, LinearRegression()).fit(matrix, value)
