@@ -25,4 +25,4 @@ def _counted(count: int, what: str) -> str:
 
 def _finding(finding: Finding) -> str:
     lines = [f"  {finding.severity}  {finding.message}", f"           {finding.advice}"]
-    return "\n".join([*lines, *(f"           | {line}" for line in finding.edit.strip().splitlines())])
+    return "\n".join([*lines, *(f"           | {line}".rstrip() for line in finding.edit.strip().splitlines())])

@@ -68,8 +68,8 @@ def _duplicates(contract: Contract, table: Table) -> Iterator[Finding]:
 
 def _contradictions(contract: Contract, table: Table) -> Iterator[Finding]:
     check, target = contract.policy.data.contradictions, contract.interface.target.name
-    if check.severity == "off" or target not in table or not table.features:
-        return
+    if check.severity == "off" or target not in table or table.features != contract.interface.feature_names:
+        return  # without all features rows look equal that are not
     alike = pd.factorize(keys(table, table.features))[0]
     codes, _ = table.codes(target)
     first = np.full(alike.max(initial=-1) + 1, -1, dtype=np.int64)

@@ -139,6 +139,11 @@ def test_the_policy_makes_it_an_error_or_nothing(people: DataFrame, name: str, c
     assert (name, column) not in {(finding.check, finding.column) for finding in silent.findings}
 
 
+def test_rows_do_not_contradict_each_other_because_a_column_is_gone(people: DataFrame) -> None:
+    bare = people.drop(columns=["age", "income", "joined"])
+    assert {finding.check for finding in check(contract(), bare).findings} == {"present"}
+
+
 def test_rows_without_a_fault_are_told_nothing_of(people: DataFrame) -> None:
     report = check(contract(), people)
     assert (report.findings, report.passed, report.rows) == ((), True, ROWS)
