@@ -36,14 +36,21 @@ CARD: Mapping[str, Any] = {"metrics": {"roc_auc": {"value": 0.84}}}
 ROW = {"tenure": 2, "spend": 30.5}
 
 
-def answering(lean: float = 0.0, features: int = 2, slope: float = 0.01) -> bytes:
-    """Return a graph that answers every row: the larger the features, the surer of the first class. ``lean`` moves its scores."""
+def answering(lean: float = 0.0, features: int = 2, slope: float = 0.01, *, gaps: bool = False) -> bytes:
+    """Return a graph that answers every row: the larger the features, the surer of the first class. ``lean`` moves its scores.
+
+    With ``gaps`` a missing value counts as 0; without it, nothing is said of such rows.
+    """
     weights = np.full((features, 2), slope, dtype=np.float32) * np.array([1, -1], dtype=np.float32)
     nodes = [
-        helper.make_node("Gemm", ["matrix", "weights", "bias"], ["logits"]),
+        helper.make_node("Gemm", ["whole" if gaps else "matrix", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
     ]
-    return _graph(nodes, {"weights": weights, "bias": np.array([0, lean], dtype=np.float32)}, features, 2)
+    constants: dict[str, np.ndarray] = {"weights": weights, "bias": np.array([0, lean], dtype=np.float32)}
+    if gaps:
+        nodes = [helper.make_node("IsNaN", ["matrix"], ["gap"]), helper.make_node("Where", ["gap", "nought", "matrix"], ["whole"]), *nodes]
+        constants["nought"] = np.array(0, dtype=np.float32)
+    return _graph(nodes, constants, features, 2)
 
 
 def valuing() -> bytes:
@@ -51,33 +58,34 @@ def valuing() -> bytes:
     return _graph([helper.make_node("Mul", ["matrix", "three"], ["scores"])], {"three": np.array([3], dtype=np.float32)}, 1, 1)
 
 
-def failing() -> bytes:
-    """Return a graph that fails on rows with a tenure above 1: it looks for their scores in a table of two."""
+def failing(features: int = 2) -> bytes:
+    """Return a graph that fails on rows whose first feature is above 1: it looks for their scores in a table of two."""
     nodes = [
         helper.make_node("Gather", ["matrix", "zero"], ["tenure"], axis=1),
         helper.make_node("Cast", ["tenure"], ["place"], to=TensorProto.INT64),
         helper.make_node("Gather", ["table", "place"], ["scores"], axis=0),
     ]
     table = np.array([[0.5, 0.5], [0.25, 0.75]], dtype=np.float32)
-    return _graph(nodes, {"zero": np.array(0, dtype=np.int64), "table": table}, 2, 2)
+    return _graph(nodes, {"zero": np.array(0, dtype=np.int64), "table": table}, features, 2)
 
 
 def slow(steps: int = 60) -> bytes:
-    """Return a graph that takes some milliseconds a row."""
+    """Return a graph that takes some milliseconds a row: the more is spent, the surer it is of the first class."""
     width = 1000
+    lean = np.array([1, -1], dtype=np.float32) / width**2
     nodes = [
-        helper.make_node("Gather", ["matrix", "zero"], ["wide0"], axis=1),
+        helper.make_node("Gather", ["matrix", "spend"], ["wide0"], axis=1),
         *(helper.make_node("MatMul", [f"wide{step}", "in" if step == 0 else "square"], [f"wide{step + 1}"]) for step in range(steps)),
         helper.make_node("MatMul", [f"wide{steps}", "out"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
     ]
     square = np.full((width, width), 1 / width, dtype=np.float32)
     constants: dict[str, np.ndarray] = {
-        "zero": np.array([0], dtype=np.int64),
+        "spend": np.array([1], dtype=np.int64),
         "in": np.ones((1, width), dtype=np.float32),
         "square": square,
     }
-    return _graph(nodes, {**constants, "out": np.zeros((width, 2), dtype=np.float32)}, 2, 2)
+    return _graph(nodes, {**constants, "out": np.tile(lean, (width, 1))}, 2, 2)
 
 
 def put(

@@ -14,6 +14,7 @@ from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.inference import Inference
+from treadle.serving.loaded import Routes
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.people import People
 from treadle.serving.spool import (
@@ -45,7 +46,7 @@ class Service:
         self.store = open_store(self.url)
         self.registry = CollectorRegistry()
         self.spool = SpoolWriter(self.spool_folder, segment_bytes=1_000_000)
-        metrics = ServingMetrics(self.registry)
+        self._metrics = metrics = ServingMetrics(self.registry)
         self.inference = Inference(self.spool, metrics, clock=self.clock)
         self.connect: Callable[[], Store] = lambda: open_store(self.url)
         self.follower = Follower(self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, clock=self.clock)
@@ -71,6 +72,14 @@ class Service:
 
     def follow(self, *slots: Slot, model: str = "churn") -> None:
         self.deploy(*slots, model=model)
+        self.follower.look()
+
+    def restart(self) -> None:
+        """Forget what is loaded and known, as a worker that has just started."""
+        self.follower.close()
+        self.inference.routes = Routes()
+        place = BundlePlace(self.bundles)
+        self.follower = Follower(self.inference, self._connected, place, self.spool, self._metrics, clock=self.clock)
         self.follower.look()
 
     def predict(self, payload: object = small_bundles.ROW, model: str = "churn", request_id: str | None = None) -> dict[str, Any]:
