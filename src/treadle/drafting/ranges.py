@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from treadle.drafting.names import words
 from treadle.spec import FLOAT32_WHOLE
@@ -13,6 +13,8 @@ MOST = 100
 """Most categories that are kept."""
 RARE_ROWS, RARE_SHARE = 5, 0.001
 """A text that stands in fewer rows, or in a smaller share of them, is rare."""
+YEARS = 10
+"""So many years before and after the days that were seen may come."""
 OTHER = "other"
 """The category that rare texts become."""
 
@@ -45,10 +47,7 @@ def numbers(name: str, low: float, high: float, *, whole: bool) -> Range:
 
 def days(low: date, high: date) -> tuple[date, date]:
     """Return the days that requests may carry for days seen from ``low`` to ``high``: whole years, ten more to either side."""
-    margin = timedelta(days=3653)
-    first = (low - margin) if low - date.min > margin else date.min
-    last = (high + margin) if date.max - high > margin else date.max
-    return date(first.year, 1, 1), date(last.year, 12, 31)
+    return date(max(low.year - YEARS, date.min.year), 1, 1), date(min(high.year + YEARS, date.max.year), 12, 31)
 
 
 def categories(counts: Mapping[str, int]) -> tuple[list[str], str]:

@@ -64,8 +64,8 @@ class Sight:
     def at(self, rows: "Series[bool]") -> "Sight":
         """Return the same column with some of its rows; what is constant there is constant."""
         values = self.cells[rows]
-        different = values.nunique()
-        kind: Kind = self.kind if different > 1 or self.kind == "nested" else "constant" if different else "empty"
+        different = 2 if self.kind == "nested" else values.nunique()
+        kind: Kind = self.kind if different > 1 else "constant" if different else "empty"
         return Sight(self.raw, self.name, kind, values, self.text, self.written[rows], self.truths, self.forms, self.numerals, self.stray)
 
 
