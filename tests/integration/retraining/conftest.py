@@ -80,6 +80,8 @@ START = 10_000.0
 CUT = START - 500
 """Time of the last row that the planted challengers were trained on."""
 
+TRAINING_ROWS = 60
+
 Rows = Sequence[tuple[float, float, str]]
 """Tenure, spend and the true label of each row."""
 
@@ -122,6 +124,7 @@ class Night:
         self._numbers = itertools.count()
         self._service: Service | None = None
         self._trained_on: dict[str, tuple[str, str]] = {}
+        self._digests: dict[tuple[int, str], str] = {}
 
     @property
     def project(self) -> Project:
@@ -140,7 +143,11 @@ class Night:
     def trained_on(self, model: str = "churn") -> tuple[str, str]:
         """Return the snapshot that planted versions claim to be made from: its digest, and its name in DVC."""
         if model not in self._trained_on:
-            frame = pd.DataFrame({"tenure": [1.0], "spend": [2.0], "customer": ["known"], "left": ["yes"]})
+            # Every sound graph ranks these rows rightly, and so do the failing one, which knows 0 and 1, and the slow one.
+            leaves = np.arange(TRAINING_ROWS) % 2
+            who = ["known", *(f"trained{row}" for row in range(1, TRAINING_ROWS))]
+            rows = {"tenure": leaves, "spend": np.where(leaves, 20, 200) + np.arange(TRAINING_ROWS) % 7.0}
+            frame = pd.DataFrame({**rows, "customer": who, "left": np.where(leaves, "yes", "no")})
             kept = self.snapshots.save(model, frame, {"source": "log"})
             self._trained_on[model] = kept.digest, kept.dvc_md5
         return self._trained_on[model]
@@ -154,6 +161,12 @@ class Night:
             if not client.search_registered_models(f"name = '{model}'"):
                 client.create_registered_model(model)
             return int(client.create_model_version(model, "file:///planted", tags=tags).version)
+
+    def digest(self, version: int, model: str = "churn") -> str:
+        """Return the digest of a version's bundle."""
+        if (version, model) not in self._digests:
+            self._digests[version, model] = self.tracking.version(model, version).digest
+        return self._digests[version, model]
 
     def promote(self, version: int, model: str = "churn") -> Deployment:
         """Give a version all traffic, as a person does who has the right verdict."""
@@ -204,7 +217,7 @@ class Night:
                 **common,
                 "prediction_id": f"p{number}",
                 "version": version,
-                "digest": "d",
+                "digest": self.digest(version, model),
                 "generation": 1,
                 "role": "champion",
                 "at": at,

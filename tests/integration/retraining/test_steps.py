@@ -25,7 +25,7 @@ def test_a_worse_challenger_is_refused_by_the_champion_clause_of_the_gate(night:
     night.controller().round()
     ended, verdict = night.turn(), night.verdict(2, "gate")
     assert (ended.id, ended.outcome) == (turn.id, "refused")
-    assert [name for name, passed in verdict.evidence["clauses"].items() if not passed] == ["champion"]
+    assert [name for name, passed in verdict.evidence["clauses"].items() if not passed] == ["baseline", "champion"]
     assert ended.reason is not None
     assert "worse than that of champion version 1" in ended.reason
     assert night.roles() == {"champion": 1}
