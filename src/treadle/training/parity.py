@@ -21,7 +21,7 @@ from treadle.training.pipeline import NUMBERS, PREPARE, SCALE, UNSEEN, columns, 
 Matrix = npt.NDArray[np.float32]
 
 TOLERANCE = 1e-5
-"""Largest difference that counts as none: of a probability; of a value relative to itself, or to the spread of the values if that is larger.
+"""Largest difference that counts as none: of a probability; of a value, relative to it or to the spread of the values, whichever is larger.
 
 An estimator sums hundreds of float32 parts that are as large as the spread, so that a value near 0 is no more exact than the others.
 """
