@@ -46,7 +46,7 @@ def _metrics(difference: Difference, first: str, second: str) -> Table:
     rows = "the same held-out rows" if difference.same_holdout else "each on held-out rows of its own: only `treadle gate` compares fairly"
     drawn = Table(title=f"metrics, {rows}", title_justify="left")
     for head in ("metric", first, second, "better", "intervals"):
-        drawn.add_column(head, justify="left" if head in {"metric", "better", "intervals"} else "right")
+        drawn.add_column(head, justify="left" if head in {"metric", "better", "intervals"} else "right", overflow="fold")
     for metric in difference.metrics:
         cells = (_measured(metric.first, metric.first_interval), _measured(metric.second, metric.second_interval))
         drawn.add_row(metric.name, *cells, _better(metric, first, second), _overlap(metric))
@@ -68,7 +68,7 @@ def _measured(value: float | None, interval: Bounds | None) -> str:
 
 
 def _sentences(title: str, told: tuple[str, ...]) -> Table:
-    drawn = Table(title=title, title_justify="left", show_header=False)
+    drawn = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
     drawn.add_column(overflow="fold")
     for sentence in told:
         drawn.add_row(sentence)

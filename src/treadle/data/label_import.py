@@ -147,9 +147,9 @@ class _BadLines:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file).writerow(["where", "problem", *self._columns])
+            csv.writer(self._file, lineterminator="\n").writerow(["where", "problem", *self._columns])
         cells = ["" if row.cells.get(name) is None else str(row.cells[name])[:CELL] for name in self._columns]
-        csv.writer(self._file).writerow([row.at, "; ".join(problems), *cells])
+        csv.writer(self._file, lineterminator="\n").writerow([row.at, "; ".join(problems), *cells])
 
     def close(self) -> None:
         """Close the file, if there is one."""

@@ -129,8 +129,9 @@ class LabelsRefused(TreadleError):
     """Lines of a file of labels are refused; none of the file is imported."""
 
     def __init__(self, path: Path, count: int, kept: Path, problems: Sequence[str]) -> None:
+        lines = f"{count} {'line' if count == 1 else 'lines'}"
         super().__init__(
-            f"{count} lines of {path} are refused, so no label of it was imported.",
+            f"{lines} of {path} {'is' if count == 1 else 'are'} refused, so no label of it was imported.",
             problems=problems,
             fix=f"Mend them there (they are also kept in {kept}), or import the others with --skip-bad.",
         )
