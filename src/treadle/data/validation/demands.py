@@ -71,11 +71,8 @@ def _of_categories(feature: CategoryFeature, table: Table, policy: DataPolicy) -
 
 
 def _strange(table: Table, name: str, allowed: Sequence[str]) -> Flags:
-    """Return which values are there but not among the allowed texts; each different value is looked at once."""
-    codes, values = table.codes(name)
-    texts = set(allowed)
-    strange = np.array([not (isinstance(value, str) and value in texts) for value in values] + [False])
-    return strange[codes]  # a missing value, -1, takes the last one
+    """Return which values are there but not among the allowed texts."""
+    return (table.among(name, allowed) < 0) & ~table.missing(name)
 
 
 def _of_numbers(feature: NumberFeature | DateFeature, table: Table, policy: DataPolicy) -> Iterator[Finding]:

@@ -119,7 +119,7 @@ def target_scores(contract: Contract, table: Table) -> dict[str, float]:
         judged: Any = pd.Series(table.numbers(target)[rows]).rank().to_numpy(dtype=np.float64)
         keep = np.isfinite(judged)
     else:
-        judged = pd.Index(contract.interface.target.classes).get_indexer(pd.Index(table.frame[target].iloc[rows]))
+        judged = table.among(target, contract.interface.target.classes)[rows]
         keep = judged >= 0
     rows, judged = rows[keep], judged[keep]
     if len(rows) < FEWEST or len(np.unique(judged)) < 2:

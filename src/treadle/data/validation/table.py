@@ -1,5 +1,6 @@
 """Rows made ready for the checks: each column is read once as what the contract says it is, and found again by all of them."""
 
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -28,7 +29,8 @@ class Table:
 
     def __init__(self, interface: Interface, frame: DataFrame) -> None:
         self.interface = interface
-        self.frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
+        dense = {name: column.dtype.subtype for name, column in frame.items() if isinstance(column.dtype, pd.SparseDtype)}
+        self.frame = frame.astype(dense).set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
         self.rows = len(frame)
         self._numbers: dict[str, Numbers] = {}
         self._codes: dict[str, tuple[Codes, Any]] = {}
@@ -100,6 +102,13 @@ class Table:
             self._codes[name] = codes.astype(np.int64), values
         return self._codes[name]
 
+    def among(self, name: str, allowed: Sequence[str]) -> Codes:
+        """Return which of the allowed texts each value is, -1 for any other; each different value is looked at once."""
+        codes, values = self.codes(name)
+        places = {text: place for place, text in enumerate(allowed)}
+        found = [places.get(value, -1) if isinstance(value, str) else -1 for value in values]
+        return np.array([*found, -1], dtype=np.int64)[codes]  # a missing value, -1, takes the last one
+
     def shown(self, name: str, position: int) -> str:
         """Return a value as a message shows it."""
         return shown(self.frame[name].iloc[position])
@@ -166,18 +175,23 @@ def days(column: "Series[Any]") -> Numbers:
 
 def times(column: "Series[Any]") -> Numbers:
     """Return the microseconds after 1970-01-01 of dates, times or ISO texts by their own clock, NaN for anything else."""
+    if column.dtype == object:
+        column = column.map(lambda value: value if isinstance(value, str | date) else None).astype(object)
+    if column.dtype == object or pd.api.types.is_string_dtype(column):
+        column = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
     if not pd.api.types.is_datetime64_any_dtype(column):
-        if pd.api.types.is_numeric_dtype(column):
-            return np.full(len(column), np.nan)
-        real = column.map(lambda value: value if isinstance(value, str | date) else None) if column.dtype == object else column
-        column = pd.to_datetime(real, errors="coerce", format="ISO8601", utc=True)
+        return np.full(len(column), np.nan)
     moments = column.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
 
 
 def numbers_of(column: "Series[Any]") -> Numbers:
     """Return a column as float64, NaN for what is missing or no number."""
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    plain = column.map(lambda value: float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else np.nan)
-    return plain.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.array([_number(value) for value in column.astype(object)], dtype=np.float64)
+
+
+def _number(value: object) -> float:
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return float(value) if real else np.nan  # type: ignore[arg-type]

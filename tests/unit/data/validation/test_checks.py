@@ -1,6 +1,7 @@
 """What the checks find beyond the contract itself: planted faults, and rows that have none."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -329,3 +330,32 @@ def test_a_column_is_described(people: DataFrame) -> None:
     assert described["person"].bars == ()
     assert described["left"].score is None
     assert 0 <= (age.score or 0) < 0.3
+
+
+ODD: dict[str, Callable[[], Any]] = {
+    "nothing": lambda: pd.Series([None] * 60, dtype=object),
+    "no times": lambda: pd.Series([pd.NaT] * 60),
+    "a category type": lambda: pd.Series(["basic", "odd", None] * 20, dtype="category"),
+    "arrow texts": lambda: pd.Series(["basic", "plus", None] * 20, dtype="string[pyarrow]"),
+    "whole numbers with gaps": lambda: pd.Series([1, None, 3] * 20, dtype="Int64"),
+    "times of a zone": lambda: pd.Series(pd.date_range("2026", periods=60, tz="Europe/Berlin")),
+    "lengths of time": lambda: pd.Series(pd.to_timedelta(np.arange(60), unit="h")),
+    "periods": lambda: pd.Series(pd.period_range("2026", periods=60, freq="D")),
+    "intervals": lambda: pd.Series(pd.interval_range(0, 60)),
+    "complex numbers": lambda: pd.Series(np.arange(60) + 1j),
+    "sparse numbers": lambda: pd.Series(pd.arrays.SparseArray([0.0, 1.0] * 30)),
+    "endless numbers": lambda: pd.Series([np.inf, -np.inf, np.nan, 1.0] * 15),
+    "anything": lambda: pd.Series([["a"], {"b": 1}, 10**30, b"x", Decimal("1.5"), True, 3, "3", None, 2 + 3j] * 6, dtype=object),
+}
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("kind", ODD)
+def test_whatever_a_column_holds_there_is_an_answer(people: DataFrame, kind: str, task: str) -> None:
+    rules = [{"rule": "income > age or member and plan != 'plus'"}, {"rule": "joined <= seen or person == 'p1'"}]
+    target = {"task": task, "target": {"name": "left"}} if task == "regression" else {}
+    policy = {"freshness": {"limit": "1d"}, "rules": rules}
+    frame = people.head(60)
+    for name in frame.columns:
+        assert check(contract(policy, **target), frame.assign(**{name: ODD[kind]()}), now=1e9).rows == 60
+    assert not check(contract(policy, **target), DataFrame(dict.fromkeys(frame.columns, ODD[kind]())), now=1e9).passed
