@@ -6,6 +6,7 @@ import pytest
 from treadle.bundle.manifest import Lineage, digest_of
 from treadle.bundle.place import Bundle, BundlePlace
 from treadle.errors import BundleCorrupt, BundleInvalid, BundleNotFound
+from treadle.spec import Interface
 
 Flip = Callable[[Path], None]
 FILES = ["card.json", "interface.json", "model.onnx", "profile.json"]
@@ -22,6 +23,17 @@ def test_what_is_put_is_got(place: BundlePlace, files: dict[str, bytes], lineage
     assert bundle.profile.rows == 500
     assert bundle.card == {"metrics": {"roc_auc": 0.8}}
     assert (place.has(digest), place.digests()) == (True, [digest])
+
+
+def test_the_interface_is_read_without_the_rest_but_checked(place: BundlePlace, files: dict[str, bytes], lineage: Lineage) -> None:
+    digest = place.put(files, "churn", lineage).digest
+    (place.folder / digest / "model.onnx").unlink()
+    assert place.interface(digest) == Interface.model_validate_json(files["interface.json"])
+    (place.folder / digest / "interface.json").write_bytes(files["interface.json"] + b" ")
+    with pytest.raises(BundleCorrupt, match=r"interface\.json"):
+        place.interface(digest)
+    with pytest.raises(BundleNotFound):
+        place.interface("e" * 64)
 
 
 def test_the_digest_is_that_of_the_manifest_on_disk(place: BundlePlace, files: dict[str, bytes], lineage: Lineage) -> None:

@@ -40,6 +40,17 @@ def test_the_first_version_has_nobody_to_be_compared_with() -> None:
     assert failed(replace(GOOD, comparison=None)) == []
 
 
+def test_without_the_held_out_rows_nothing_is_measured_and_nothing_passes() -> None:
+    lost = replace(GOOD, metrics={}, baseline={}, comparison=None, lost="The snapshot is gone.", latency=0.051)
+    assert failed(lost) == ["holdout", "latency"]
+    assert reasons(judge(lost, POLICY, "roc_auc"))[0] == "The snapshot is gone."
+
+
+def test_rows_that_were_left_out_are_told() -> None:
+    told = replace(GOOD, comparison=Comparison(3, "logged", Paired(0.12, 0.08, 0.16, 600), 2, ("7 rows were left out.",)))
+    assert sentence(told, "champion").endswith(" 2 of the rows name no entity. 7 rows were left out.")
+
+
 @pytest.mark.parametrize(
     ("evidence", "clause"),
     [

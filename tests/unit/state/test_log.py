@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.unit.state.rows import label, prediction
 from treadle.state import joins, log, schema
-from treadle.state.log import LabelledRows, Part
+from treadle.state.log import Answerer, LabelledRows, Part
 from treadle.state.store import Store
 
 EVERYTHING: dict[str, Any] = {"since": 0.0, "until": 100.0}
@@ -111,6 +111,32 @@ def test_rows_can_be_taken_by_place_and_by_mask(store: Store) -> None:
     masked = rows.take(rows.at > 1.5)
     assert (masked.ids, masked.at.tolist(), masked.matrix.shape) == (["p2", "p3"], [2.0, 3.0], (2, 3))
     assert len(rows.take(np.array([], dtype=np.int64))) == 0
+
+
+def test_rows_of_one_bundle_can_be_asked_for(store: Store) -> None:
+    other = prediction("p9", at=9.0, digest="e", version=2)
+    insert(store, *of(1, 1.0), *of(2, 2.0), other, label("l9", prediction_id="p9"), prediction("unlabelled", at=3.0, digest="f"))
+    assert labelled(store, digest="d").ids == ["p1", "p2"]
+    assert labelled(store, digest="e").ids == ["p9"]
+    assert labelled(store).ids == ["p1", "p2", "p9"]
+
+
+def test_answerers_count_what_is_labelled_per_bundle_oldest_version_first(store: Store) -> None:
+    rows = [prediction("p9", at=9.0, digest="c", version=2), prediction("p8", at=9.0, digest="e"), prediction("late", at=99.5)]
+    insert(store, *of(1, 1.0), *of(2, 2.0), *rows, label("l9", prediction_id="p9"))
+    with store.read() as conn:
+        assert log.answerers(conn, "churn", since=0.0, until=50.0) == [Answerer(1, "d", 2), Answerer(2, "c", 1)]
+        counted = log.answerers(conn, "churn", since=0.0, until=50.0, missing="negative")
+        assert counted == [Answerer(1, "d", 2), Answerer(1, "e", 1), Answerer(2, "c", 1)]
+        assert log.answerers(conn, "iris", **EVERYTHING) == []
+
+
+def test_rows_are_joined_by_time_and_then_by_id(store: Store) -> None:
+    insert(store, *of(1, 1.0), *of(2, 2.0), *of(3, 2.0), *of(4, 4.0))
+    rows = labelled(store)
+    joined = rows.take(np.array([0, 2])).joined(rows.take(np.array([1, 3])))
+    assert (joined.ids, joined.labels, joined.at.tolist()) == (rows.ids, rows.labels, rows.at.tolist())
+    np.testing.assert_array_equal(joined.matrix, rows.matrix)
 
 
 def test_recent_rows_need_no_label(store: Store) -> None:
