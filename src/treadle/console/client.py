@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -14,8 +14,9 @@ from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnr
 from treadle.projects import Project
 from treadle.serving.inference import BATCH_ROWS
 from treadle.settings import Workspace
-from treadle.simulation.traffic import Pace, Tally, Traffic
-from treadle.simulation.world import open_world
+
+if TYPE_CHECKING:
+    from treadle.simulation.traffic import Pace, Tally
 
 TIMEOUT_SECONDS = 30.0
 
@@ -67,13 +68,18 @@ def label(url: str, model: str, content: Mapping[str, Any]) -> int:
     return accepted
 
 
-def simulate(workspace: Workspace, project: Project, pace: Pace, *, url: str, seconds: float, shifted: bool, seed: int) -> Tally:  # noqa: PLR0913
+def simulate(  # noqa: PLR0913
+    workspace: Workspace, project: Project, pace: "Pace", *, url: str, seconds: float, shifted: bool, seed: int
+) -> "Tally":
     """Send simulated traffic for ``seconds``, tell its labels, and return the tally. Raises as ``ask_rows`` does."""
+    from treadle.simulation.traffic import Traffic  # noqa: PLC0415 -- brings pandas, which a prediction need not wait for
+    from treadle.simulation.world import open_world  # noqa: PLC0415 -- as above
+
     _ask(url, f"/models/{project.name}", project.name, "version")
     traffic = Traffic(url, project.name, project.contract.interface, open_world(workspace, project, seed=seed), pace)
     traffic.shifted = shifted
 
-    async def run() -> Tally:
+    async def run() -> "Tally":
         await traffic.run(seconds)
         await asyncio.sleep(min(pace.delay, seconds))
         await traffic.settle()
