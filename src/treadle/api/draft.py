@@ -40,10 +40,10 @@ def init(
 
     targets = [] if target is None else [target] if isinstance(target, str) else list(target)
     asked = Asked(name, os.fspath(origin), targets[0] if targets else None, table)
-    return draft(asked, targets, _found_or_new(workspace), guess_target=guess_target)
+    return draft(asked, targets, found_or_new(workspace), guess_target=guess_target)
 
 
-def _found_or_new(place: Place) -> "Workspace":
+def found_or_new(place: Place) -> "Workspace":
     """Return the workspace, or the one that the folder will become."""
     from treadle.settings import Settings, Workspace
 

@@ -4,6 +4,14 @@ Each class owns its sentence: what failed, with which value, what is allowed, an
 Errors become text or an HTTP status only at the edges (``cli`` and ``serving``).
 """
 
+from treadle.errors.adoption import (
+    AnswersDiffer,
+    FunctionUnusable,
+    NotPublishable,
+    NotWritable,
+    ProjectEdited,
+    PublishRefused,
+)
 from treadle.errors.base import TreadleError, choose_from
 from treadle.errors.bundle import (
     BundleCorrupt,
@@ -59,6 +67,7 @@ from treadle.errors.drafting import (
     TooFewRows,
     TwoTargets,
 )
+from treadle.errors.drills import DrillImpossible
 from treadle.errors.identity import (
     KeyNameInvalid,
     KeyNotFound,
@@ -115,6 +124,7 @@ from treadle.errors.workspace import ResetUnconfirmed, SettingsInvalid, StillRun
 __all__ = [
     "AlreadyChampion",
     "AnswerFileInvalid",
+    "AnswersDiffer",
     "BodyMalformed",
     "BodyTooLarge",
     "BundleCorrupt",
@@ -133,7 +143,9 @@ __all__ = [
     "DatabaseRefused",
     "DemoStuck",
     "DiskRefused",
+    "DrillImpossible",
     "FieldProblem",
+    "FunctionUnusable",
     "GenerationConflict",
     "GenerationGone",
     "GraphInvalid",
@@ -165,15 +177,19 @@ __all__ = [
     "NotDeployed",
     "NotExportable",
     "NotPermitted",
+    "NotPublishable",
+    "NotWritable",
     "NothingToConsent",
     "NothingToLearnFrom",
     "NothingToRollBack",
     "PortTaken",
     "PredictionFailed",
     "ProjectCodeInvalid",
+    "ProjectEdited",
     "ProjectExists",
     "ProjectNameInvalid",
     "ProjectNotFound",
+    "PublishRefused",
     "ReasonMissing",
     "RequestInvalid",
     "RequestRefused",

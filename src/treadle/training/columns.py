@@ -4,7 +4,7 @@ The first step of such a pipeline is ``Columns``; in the graph the nodes of ``tr
 
 | feature | values | missing |
 |---|---|---|
-| number | float64 (from the float32 of the matrix) | NaN |
+| number | float64: the plain decimal that the float32 of the matrix stands for | NaN |
 | integer | int64; float64 where a value may be missing | NaN |
 | boolean | true and false; float64 where a value may be missing | NaN |
 | date | days after 1970-01-01, float64 | NaN |
@@ -22,6 +22,12 @@ from treadle.spec import BooleanFeature, CategoryFeature, Feature, Interface
 
 UNSEEN = "\x1funseen"
 """The text of a category that the contract does not list: no category is called so."""
+
+
+DIGITS = 7
+"""What float32 keeps of a decimal."""
+
+SMALLEST = 1e-30
 
 
 class Columns(TransformerMixin, BaseEstimator):
@@ -42,7 +48,7 @@ class Columns(TransformerMixin, BaseEstimator):
         """Return the columns of these rows."""
         rows = np.asarray(matrix, dtype=np.float32)
         if not self.named:
-            return rows.astype(np.float64)
+            return plain(rows)
         return pd.DataFrame({feature.name: decoded(feature, rows[:, index]) for index, feature in enumerate(self.interface.features)})
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -60,7 +66,19 @@ def decoded(feature: Feature, values: npt.NDArray[np.float32]) -> npt.NDArray[An
         return texts
     kind = _whole(feature)
     # In a request none is missing; a row with a hole is only ever made up, and has to be some number here.
-    return values.astype(np.float64) if kind is None else np.where(np.isnan(values), 0, values).astype(kind)
+    return plain(values) if kind is None else np.where(np.isnan(values), 0, values).astype(kind)
+
+
+def plain(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return float32 numbers as the decimals that they stand for: 13.06, not 13.0600004196, which is the nearest float32.
+
+    A notebook computes with 13.06. Where no decimal of seven digits is that float32, the number stays as it is.
+    """
+    wide = values.astype(np.float64)
+    exponent = np.floor(np.log(np.maximum(np.abs(wide), SMALLEST)) * (1 / np.log(10)))
+    up, down = (10.0 ** np.maximum(side * (DIGITS - 1 - exponent), 0) for side in (1, -1))
+    decimal = np.rint(wide * up / down) / up * down
+    return np.where(decimal.astype(np.float32) == values, decimal, wide)
 
 
 def _whole(feature: Feature) -> type[np.int64] | type[np.bool_] | None:

@@ -42,7 +42,7 @@ _LIGHTGBM_OBJECTIVES = {"binary", "multiclass", "regression", "regression_l1", "
 _LIGHTGBM_ZERO = float(np.float32(1e-35))
 
 
-def instead(task: Task) -> str:
+def instead(task: Task, step: Any = None) -> str:  # noqa: ARG001
     """Return which estimators are known to convert exactly."""
     if task == "regression":
         return "Use a RandomForestRegressor, GradientBoostingRegressor, LGBMRegressor, XGBRegressor, LinearRegression or Ridge."

@@ -18,9 +18,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from treadle.spec import CategoryFeature, Interface
-from treadle.training.columns import UNSEEN
+from treadle.training.columns import DIGITS, SMALLEST, UNSEEN
 
 MATRIX = "matrix"
+NUMBERS = "front_numbers"
 OPSET = {"": 15, "ai.onnx.ml": 3}
 """Fixed, so that a newer exporter does not change the bytes."""
 
@@ -72,12 +73,12 @@ def _readable(categories: Any) -> Any:
 def inputs(interface: Interface, numbers: type, steps: list[Any]) -> Inputs:
     """Return the names and types of the inputs of an estimator that is made of ``steps``; ``numbers`` is the type of one that is no text.
 
-    A learner alone takes float32, as it would inside.
+    A learner alone takes float32, as it would behind other steps.
     """
     texts = [isinstance(feature, CategoryFeature) for feature in interface.features]
     if len(set(texts)) > 1 or any(isinstance(step, ColumnTransformer) for step in steps):
         return [(f"column_{index}", (StringTensorType if text else numbers)([None, 1])) for index, text in enumerate(texts)]
-    alone = FloatTensorType if all(hasattr(step, "predict") for step in steps) else numbers
+    alone = FloatTensorType if all(_reads_float32(step) for step in steps) else numbers
     return [("columns", (StringTensorType if texts[0] else alone)([None, len(texts)]))]
 
 
@@ -95,6 +96,7 @@ def join(model: ModelProto, interface: Interface) -> None:
     graph.input.append(helper.make_tensor_value_info(MATRIX, TensorProto.FLOAT, [None, len(interface.features)]))
     scores = graph.output[-1].name
     graph.node.append(helper.make_node("Cast", [scores], [SCORES], to=TensorProto.FLOAT))
+    del graph.output[:], graph.value_info[:]  # they tell of float64, which no learner gives in the end
     graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, [None, None]))
     _require_opsets(model)
 
@@ -102,20 +104,53 @@ def join(model: ModelProto, interface: Interface) -> None:
 def _nodes(interface: Interface, taken: list[str], kind: int) -> tuple[list[NodeProto], list[TensorProto]]:
     """Return the nodes that give the values called ``taken``: a column each, or all of them in one."""
     width = len(interface.features)
+    nodes, constants = _plain(kind) if kind == TensorProto.DOUBLE else ([helper.make_node("Identity", [MATRIX], [NUMBERS])], [])
     if len(taken) == 1 and not isinstance(interface.features[0], CategoryFeature):
-        return [helper.make_node("Cast", [MATRIX], taken, to=kind)], []
-    columns = [f"front_{index}" for index in range(width)]
-    nodes = [helper.make_node("Split", [MATRIX, "front_widths"], columns, axis=1)]
-    constants = [
+        return [*nodes, helper.make_node("Identity", [NUMBERS], taken)], constants
+    codes, numbers = ([f"front_{what}_{index}" for index in range(width)] for what in ("code", "number"))
+    nodes += [helper.make_node("Split", [whole, "front_widths"], parts, axis=1) for whole, parts in ((MATRIX, codes), (NUMBERS, numbers))]
+    constants += [
         helper.make_tensor("front_widths", TensorProto.INT64, [width], [1] * width),
         helper.make_tensor("front_missing", TensorProto.FLOAT, [1], [MISSING_CODE]),
     ]
     given = taken if len(taken) == width else [f"front_text_{index}" for index in range(width)]
-    for feature, column, name in zip(interface.features, columns, given, strict=True):
-        numbers = [helper.make_node("Cast", [column], [name], to=kind)]
-        nodes += _texts(feature, column, name) if isinstance(feature, CategoryFeature) else numbers
+    for feature, code, number, name in zip(interface.features, codes, numbers, given, strict=True):
+        same = [helper.make_node("Identity", [number], [name])]
+        nodes += _texts(feature, code, name) if isinstance(feature, CategoryFeature) else same
     if given is not taken:
         nodes.append(helper.make_node("Concat", given, taken, axis=1))
+    return nodes, constants
+
+
+def _plain(kind: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Return the nodes that do to the matrix what ``columns.plain`` does."""
+    known = {"ten": 10.0, "smallest": SMALLEST, "per_decade": 1 / np.log(10), "digits": DIGITS - 1.0, "nothing": 0.0}
+    constants = [helper.make_tensor(f"front_{name}", kind, [1], [value]) for name, value in known.items()]
+    work = (
+        ("Abs", "wide", "", "size"),
+        ("Max", "size", "smallest", "some"),
+        ("Log", "some", "", "log"),
+        ("Mul", "log", "per_decade", "decades"),
+        ("Floor", "decades", "", "exponent"),
+        ("Sub", "digits", "exponent", "places"),
+        ("Max", "places", "nothing", "places_up"),
+        ("Pow", "ten", "places_up", "up"),
+        ("Neg", "places", "", "other"),
+        ("Max", "other", "nothing", "places_down"),
+        ("Pow", "ten", "places_down", "down"),
+        ("Mul", "wide", "up", "raised"),
+        ("Div", "raised", "down", "shifted"),
+        ("Round", "shifted", "", "whole"),
+        ("Div", "whole", "up", "lowered"),
+        ("Mul", "lowered", "down", "decimal"),
+    )
+    nodes = [helper.make_node("Cast", [MATRIX], ["front_wide"], to=kind)]
+    nodes += [helper.make_node(what, [f"front_{name}" for name in given if name], [f"front_{to}"]) for what, *given, to in work]
+    nodes += [
+        helper.make_node("Cast", ["front_decimal"], ["front_back"], to=TensorProto.FLOAT),
+        helper.make_node("Equal", ["front_back", MATRIX], ["front_same"]),
+        helper.make_node("Where", ["front_same", "front_decimal", "front_wide"], [NUMBERS]),
+    ]
     return nodes, constants
 
 

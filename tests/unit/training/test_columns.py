@@ -20,7 +20,7 @@ from treadle.data.frame import matrix
 from treadle.engine.session import Engine, Graph
 from treadle.errors import NotExportable
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Interface, NumberFeature, Preprocessing, Target
-from treadle.training.columns import UNSEEN
+from treadle.training.columns import UNSEEN, plain
 from treadle.training.export import to_onnx
 from treadle.training.parity import edges, parity
 from treadle.training.pipeline import PREPARE, around, build_pipeline
@@ -48,8 +48,8 @@ def frame() -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "age": draw.integers(18, 90, n),
-            "income (k)": np.where(draw.random(n) < 0.1, np.nan, draw.lognormal(3, 1, n)).astype("float32").astype("float64"),
-            "scores": draw.random(n).astype("float32").astype("float64"),
+            "income (k)": np.where(draw.random(n) < 0.1, np.nan, draw.lognormal(3, 1, n)).round(2),
+            "scores": draw.random(n).round(4),
             "city": draw.choice(["Ulm", "Bonn", "Köln"], n),
             "plan": np.where(draw.random(n) < 0.2, np.nan, draw.choice(["a", "b"], n).astype(object)),
             "vip": draw.random(n) > 0.5,
@@ -144,6 +144,13 @@ def test_the_estimator_gets_the_columns_of_the_contract() -> None:
     assert columns["city"].tolist() == ["Ulm", UNSEEN]
     assert columns["plan"].isna().tolist() == [True, False]
     assert columns["since"].tolist() == [365.0, 0.0]
+
+
+def test_numbers_are_the_decimals_that_float32_stands_for() -> None:
+    known = np.array([13.06, 0.1, -1234.567, 1e-7, 3e8, 0, 16777216, 1.5, NAN])
+    assert plain(known.astype(np.float32)) == pytest.approx(known, abs=0, rel=0, nan_ok=True)
+    odd = np.array([1 / 3, 123456789], dtype=np.float32)
+    assert (plain(odd).astype(np.float32) == odd).all()
 
 
 def test_edges_lie_where_the_answer_changes() -> None:
