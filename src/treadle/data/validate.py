@@ -12,7 +12,7 @@ from treadle.data.validation.columns import columns
 from treadle.data.validation.demands import demands
 from treadle.data.validation.findings import Asked, Finding, Report, bad_rows
 from treadle.data.validation.relations import correlations, leaks, target_scores
-from treadle.data.validation.repeats import freshness, repeats
+from treadle.data.validation.repeats import freshness, in_words, repeats
 from treadle.data.validation.rules import rules
 from treadle.data.validation.strangers import named_twice, strangers
 from treadle.data.validation.table import Table
@@ -83,7 +83,8 @@ def _asked(policy: DataPolicy, findings: Sequence[Finding]) -> tuple[Asked, ...]
     asked = [Asked("contract", "error", "", own)]
     for name, part in by_policy.items():
         limit = getattr(part, "limit", None)
-        asked.append(Asked(name, part.severity, "" if limit is None else f"{limit:g}", keys.count(name)))
+        said = "" if limit is None else in_words(limit) if name == "freshness" else f"{limit:g}"
+        asked.append(Asked(name, part.severity, said, keys.count(name)))
     broken = [finding.message for finding in findings if finding.check in {"rule", "rule unusable"}]
     told = [sum(message.startswith(f"{rule.rule}: ") for message in broken) for rule in policy.rules]
     return (*asked, *(Asked(rule.rule, rule.severity, "0", count) for rule, count in zip(policy.rules, told, strict=True)))

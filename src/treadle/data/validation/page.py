@@ -25,7 +25,7 @@ WHAT = {
     "entity": "rows that do not say whom they are about",
     "correlation": "features that say the same",
     "leak": "features that give the target away",
-    "freshness": "the age of the newest row, in seconds",
+    "freshness": "the age of the newest row",
     "contract": "columns, types and target",
 }
 
@@ -136,7 +136,7 @@ def _pill(severity: str) -> str:
 
 def _columns(columns: Iterable[Column], rows: int) -> str:
     head = "<th>column</th><th>is</th><th>type</th><th class=number>missing</th><th class=number>different</th><th>spread</th>"
-    head += "<th>smallest · middle · largest, or most frequent</th><th class=number>tells target</th>"
+    head += "<th>range, or most frequent</th><th class=number>tells target</th>"
     body = "".join(_column(column, rows) for column in columns)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -144,7 +144,7 @@ def _columns(columns: Iterable[Column], rows: int) -> str:
 def _column(column: Column, rows: int) -> str:
     cells = [
         f'<td class="name"><code>{escape(column.name)}</code></td>',
-        f"<td>{escape(column.part) or '<span class=quiet>not in the contract</span>'}</td>",
+        f"<td>{escape(column.part) or '<span class=quiet>not named</span>'}</td>",
         f"<td>{escape(column.type)}</td>",
         f'<td class="number">{_share(column.missing)}</td>',
         f'<td class="number">{column.distinct:,}</td>',
@@ -167,7 +167,7 @@ def _most(bars: tuple[Bar, ...]) -> str:
 def histogram(bars: tuple[Bar, ...], rows: int) -> str:
     """Return a small histogram as SVG; each bar says what it is when it is pointed at."""
     if not bars:
-        return '<span class="quiet">all different</span>' if rows else ""
+        return '<span class="quiet">nearly all different</span>' if rows else ""
     highest = max(bar.count for bar in bars) or 1
     width = min(WIDTH / len(bars), 18.0)
     drawn = "".join(_bar(bar, index * width, width, highest) for index, bar in enumerate(bars))

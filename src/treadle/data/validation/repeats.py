@@ -40,7 +40,7 @@ def freshness(contract: Contract, table: Table, now: float) -> Iterator[Finding]
     newest = float(np.nanmax(moments)) / 1e6
     if now - newest > check.limit:
         said = str(np.datetime64(int(newest), "s").astype("datetime64[m]")).replace("T", " ")
-        message = f"{name}: the newest row is from {said}, {_long(now - newest)} ago; at most {_long(check.limit)} is allowed"
+        message = f"{name}: the newest row is from {said}, {in_words(now - newest)} ago; at most {in_words(check.limit)} is allowed"
         yield Finding("freshness", check.severity, name, message, count=table.rows, share=1.0)
 
 
@@ -83,7 +83,7 @@ def _contradictions(contract: Contract, table: Table) -> Iterator[Finding]:
         yield table.made("contradictions", check.severity, WHOLE_ROWS, found, message)
 
 
-def _long(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """Return a length of time in the largest unit that fits."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= size:
