@@ -1,10 +1,12 @@
 """The last decision about a model in sentences, from its records: the answer to "why?"."""
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from treadle.state import deployments, turns, verdicts
+from treadle.state import consents, deployments, turns, verdicts
+from treadle.state.consents import Consent
 from treadle.state.deployments import Deployment
 from treadle.state.schema import verdicts as verdict_table
 from treadle.state.store import Store
@@ -18,11 +20,12 @@ def explain(store: Store, model: str) -> list[str]:
         deployment = deployments.current(conn, model)
         newest = _newest_verdict(conn, model)
         behind = verdicts.get(conn, deployment.verdict) if deployment and deployment.verdict else None
+        said = {one.id: consents.on(conn, one.id) for one in (newest, behind) if one is not None}
         closed = next((turn for turn in turns.recent(conn, model) if turn.closed_at is not None), None)
     sentences = []
     if newest is not None and (behind is None or newest.id != behind.id):
-        sentences += _judged(newest)
-    sentences += _deployed(model, deployment) + (_judged(behind) if behind else [])
+        sentences += _judged(newest) + _said(said[newest.id])
+    sentences += _deployed(model, deployment) + (_judged(behind) + _said(said[behind.id]) if behind else [])
     return sentences + (_turned(closed) if closed else [])
 
 
@@ -36,6 +39,12 @@ def _judged(verdict: Verdict) -> list[str]:
     judge = {"gate": "the gate", "canary": "the live canary"}[verdict.kind]
     what = "let version {} pass" if verdict.passed else "refused version {}"
     return [f"{_when(verdict.at)}: {judge} {what.format(verdict.version)}.", *verdict.reasons]
+
+
+def _said(words: Sequence[Consent]) -> list[str]:
+    """Return what people have said about a verdict, each with the reason."""
+    did = {"approve": "approved", "reject": "refused"}
+    return [f"{_when(one.at)}: {one.actor} {did[one.decision]} version {one.version}: {one.reason}" for one in words]
 
 
 def _deployed(model: str, deployment: Deployment | None) -> list[str]:
