@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.retention.conftest import RETENTION, Shop, later
 from tests.integration.retraining.conftest import START, told_apart, write_project
+from tests.shell import treadle
 from treadle.errors import BundleNotFound, GenerationGone, TrackingUnavailable
 from treadle.registry import promotion
 from treadle.retention.collection import decide
@@ -183,3 +184,14 @@ def test_drafts_of_killed_processes_go(stocked: Shop) -> None:
     (draft / "model.onnx").write_bytes(b"half")
     stocked.gc()
     assert not draft.exists()
+
+
+def test_the_command_tells_a_person_and_a_script(stocked: Shop) -> None:
+    told = treadle("gc", "--dry-run", "--json").json
+    assert set(told) == {"removed", "going", "staying", "bytes", "spared", "left"}
+    assert {one["by"] if "by" in one else one["reason"] for one in told["staying"]} >= {"it was just made", "champion now"}
+    done = treadle("gc")
+    assert done.code == 0, done
+    assert "champion now" in done.out
+    assert stocked.versions() == [1, 2, 3, 4, 5, 6]
+    assert treadle("gc", "chrn").code == 1
