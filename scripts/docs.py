@@ -73,6 +73,8 @@ With `--json` standard output holds JSON and nothing else:
 | command | what | keys |
 |---|---|---|
 | `validate` | the report, and its folder | `rows`, `passed`, `errors`, `warnings`, `findings`, `checks`, `columns`, `folder` |
+| `init` | the project that was drafted | `name`, `folder`, `made_workspace`, `source`, `task`, \
+`target`, `metric`, `rows`, `columns`, `assumptions`, `warnings`, `next` |
 | `train` | the registered version | `model`, `version`, `digest`, `run_id`, `turn_id` |
 | `evaluate` | what was measured | `model`, `version`, `digest`, `card`, `champion`, `champion_metrics`, `owner`, `written` |
 | `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |
