@@ -81,6 +81,19 @@ class Project:
         return callable(getattr(self.module, name, None))
 
 
+def beside(code: str, file: str) -> ModuleType:
+    """Import a Python file that stands beside ``model.py``, whose own ``__file__`` is ``code``: a project's folder is no package."""
+    path = Path(code).with_name(file)
+    name = f"treadle_project_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ProjectCodeInvalid(path, "it is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def _require_overlay(workspace: Workspace) -> None:
     """Refuse an overlay that no project of the workspace has: with a slip of the pen every policy would stay as it is.
 

@@ -1,11 +1,12 @@
 """The Python API: what each command does, as a function. ``import treadle`` offers all of them, as in ``treadle.train("churn")``."""
 
-from treadle.api.adopt import publish
+from treadle.api.adopt import adopt, publish
 from treadle.api.audit import events, events_follow, events_verify
 from treadle.api.check import check
 from treadle.api.consent import approve, pause, reject, resume
 from treadle.api.data import validate
 from treadle.api.draft import init
+from treadle.api.drill import drill
 from treadle.api.keys import key_add, key_list, key_remove
 from treadle.api.labels import labels_import
 from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
@@ -15,11 +16,13 @@ from treadle.api.replay import replay
 from treadle.api.retention import gc, reset
 
 __all__ = [
+    "adopt",
     "approve",
     "check",
     "diff",
     "doctor",
     "drift",
+    "drill",
     "evaluate",
     "events",
     "events_follow",

@@ -6,7 +6,28 @@ from treadle.api.opening import Place, acting, opened
 from treadle.telling import Tell, nobody
 
 if TYPE_CHECKING:
+    from treadle.drafting.adopt import Adopted
     from treadle.drafting.published import Published
+
+
+def adopt(
+    function: str, name: str, *, origin: str = "", target: str | None = None, table: str | None = None, workspace: Place = None
+) -> "Adopted":
+    """Make a project of an estimator that a function of a file makes. The file is copied into the project; nothing is trained yet.
+
+    Args:
+        function: FILE.py:function. It takes no argument or the seed, and returns an estimator, or an estimator, X and y.
+        name: name of the project, which is that of its model.
+        origin: the table to train it on, as for ``init``, where the function returns no rows.
+        target: the column of that table to predict.
+        table: which table of a database.
+        workspace: where; without it, the workspace of the current folder, which becomes one if it is none.
+    """
+    from treadle.api.draft import found_or_new
+    from treadle.drafting.adopt import adopt as run
+    from treadle.drafting.asked import Asked
+
+    return run(function, Asked(name, origin, target, table), found_or_new(workspace))
 
 
 def publish(

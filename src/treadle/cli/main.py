@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import audit, check, consent, data, draft, keys, labels, live, look, model, replay, retention
+from treadle.cli import adopt, audit, check, consent, data, draft, drill, keys, labels, live, look, model, replay, retention
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -39,12 +39,14 @@ def _treadle(
 check.register(app)
 data.register(app)
 draft.register(app)
+adopt.register(app)
 model.register(app)
 live.register(app)
 labels.register(app)
 retention.register(app)
 replay.register(app)
 look.register(app)
+drill.register(app)
 audit.register(app)
 consent.register(app)
 keys.register(app)

@@ -107,7 +107,7 @@ def project_files(name: str, estimator: BaseEstimator, found: Taken) -> dict[str
     return {
         CONTRACT_FILE: contract_text(name, found).encode(),
         CODE_FILE: code_text(name, learning).encode(),
-        DATA_FILE: _parquet(found.frame),
+        DATA_FILE: parquet(found.frame),
     }
 
 
@@ -146,7 +146,7 @@ def code_text(name: str, estimator: Any) -> str:
             "\n",
             "def load(path):",
             '    """Return the rows that it was fitted on there, in the form of the contract."""',
-            "    return pd.read_parquet(path)\n\n",
+            "    return pd.readparquet(path)\n\n",
             body.replace(
                 "def build(seed):\n", 'def build(seed):\n    """Return the unfitted estimator; it gets the columns of the contract."""\n'
             ),
@@ -154,7 +154,8 @@ def code_text(name: str, estimator: Any) -> str:
     )
 
 
-def _parquet(frame: pd.DataFrame) -> bytes:
+def parquet(frame: pd.DataFrame) -> bytes:
+    """Return rows as the bytes of a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
     content: bytes = sink.getvalue().to_pybytes()
