@@ -164,11 +164,11 @@ def _model(ground: Ground, conn: Connection, model: str, policy: Policy | None) 
 
 
 def _things(ground: Ground, model: _Model) -> Iterator[Thing]:
-    of_run = {run.id: run for run in model.runs}
     for version in model.versions:
         refers = {Key("bundle", model.name, version.digest), Key("run", model.name, version.run_id)}
-        run = of_run.get(version.run_id)
-        yield Thing(Key("version", model.name, str(version.version)), 0, run.began if run else 0.0, frozenset(refers))
+        # A bundle is sealed right before its version is registered; the run may have begun long before that.
+        sealed = _made(ground.bundles.folder / version.digest)
+        yield Thing(Key("version", model.name, str(version.version)), 0, sealed, frozenset(refers))
     for run in model.runs:
         yield Thing(Key("run", model.name, run.id), sum(_size_at(place) for place in run.places), run.began)
     for one in model.snapshots:

@@ -163,12 +163,12 @@ def test_only_the_named_model_is_looked_at(stocked: Shop) -> None:
     assert stocked.versions() == [1, 2, 3, 4, 5, 6]
 
 
-def test_without_mlflow_versions_bundles_and_snapshots_stay(stocked: Shop) -> None:
+def test_without_mlflow_versions_bundles_and_snapshots_stay(stocked: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     night = stocked.night
     night.log(told_apart(10), since=START)
     settings = Settings(tracking_url="http://127.0.0.1:9")
     away = Ground(Workspace(night.workspace.root, settings), night.store)
-    away.tracking.client = _refusing  # type: ignore[method-assign]
+    monkeypatch.setattr(away.tracking, "client", _refusing)
     decided, _ = decide(away, None, now=later())
     assert {one.thing.key.kind for one in decided.removals} == {"log"}
     assert "So no version, run, bundle or snapshot is looked at." in decided.missing[0]
