@@ -146,7 +146,7 @@ def code_text(name: str, estimator: Any) -> str:
             "\n",
             "def load(path):",
             '    """Return the rows that it was fitted on there, in the form of the contract."""',
-            "    return pd.readparquet(path)\n\n",
+            "    return pd.read_parquet(path)\n\n",
             body.replace(
                 "def build(seed):\n", 'def build(seed):\n    """Return the unfitted estimator; it gets the columns of the contract."""\n'
             ),
