@@ -107,7 +107,8 @@ def _logistic(odds: "Series[float]", share: float) -> "Series[float]":
         middle = (low + high) / 2
         mean = float((1 / (1 + np.exp(-(2.2 * odds + middle)))).mean())
         low, high = (middle, high) if mean < share else (low, middle)
-    return 1 / (1 + np.exp(-(2.2 * odds + low)))
+    chances: Series[float] = (-(2.2 * odds + low)).map(lambda power: 1 / (1 + np.exp(power)))
+    return chances
 
 
 def _write(table: DataFrame, path: Path) -> Path:

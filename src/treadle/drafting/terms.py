@@ -12,7 +12,7 @@ POSITIVES = 200
 """So many rows of the rarer class are waited for before a model is retrained."""
 JUDGED = 80
 """And so many to judge it by."""
-QUICK_POSITIVES, QUICK_JUDGED = 60, 30
+QUICK_POSITIVES, QUICK_JUDGED = 45, 24
 """The same for a demonstration, where a minute must do."""
 
 
