@@ -1,5 +1,6 @@
 """Approve and reject over HTTP: who may, what is logged, and what reaches the store."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from tests.small_service import Service
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
 from treadle.identity import Keys
+from treadle.serving import worker
 from treadle.serving.shipper import Shipper
 from treadle.serving.spool import ConsentRecord
-from treadle.settings import Settings
+from treadle.settings import Settings, Workspace
 from treadle.state import consents, events, verdicts
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
@@ -230,3 +232,16 @@ def test_the_routes_are_described(live: Service) -> None:
         assert operation["security"] == [{"key": []}, {"bearer": []}]
         assert set(operation["responses"]) == {"202", "4XX", "503"}
     assert set(described["components"]["securitySchemes"]) == {"key", "bearer"}
+
+
+def test_the_address_of_a_caller_is_not_taken_from_a_header(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def config(_app: object, **options: Any) -> None:
+        given.update(options)
+        raise InterruptedError
+
+    monkeypatch.setattr("uvicorn.Config", config)
+    with socket.socket() as listener, pytest.raises(InterruptedError):
+        worker.run(workspace, listener)
+    assert given["proxy_headers"] is False
