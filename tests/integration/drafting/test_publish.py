@@ -86,9 +86,8 @@ def test_what_is_measured_has_not_learned_the_rows(
     features, answers = table
     report = treadle.evaluate("stays", workspace=workspace)
     assert "fitted elsewhere" in report.card["note"]
-    # The pipeline knows its own rows by heart, its clone does not know the held-out ones.
-    assert (fitted.predict(features) == answers).mean() == 1
-    assert report.card["metrics"]["accuracy"] < 1
+    # The pipeline knows its own rows nearly by heart, its clone does not know the held-out ones.
+    assert report.card["metrics"]["accuracy"] < (fitted.predict(features) == answers).mean()
     assert MEASURED_FILE in BundlePlace(workspace.bundle_dir).get(report.digest).files
 
 
