@@ -91,6 +91,8 @@ With `--json` standard output holds JSON and nothing else:
 `generation`, `slots`, `drift_score`, `drifted`, `drift`, `quality_metric`, `quality_value`, `quality`, `loop`, `logged` |
 | `drift` | what was observed of the champion | `version`, \
 `since`, `until`, `drift`, `drift_onset`, `labelled_since`, `labelled_until`, `quality`, `quality_onset` |
+| `check` | a list of projects | `model`, `passed`, `outcomes` |
+| `break` | the drill | `kind`, `model`, `plan`, `seen` |
 | `why` | a list of sentences | |
 | `diff` | how the second version differs from the first | `model`, \
 `first`, `second`, `data`, `same_holdout`, `parameters`, `interface`, `metrics`, `importances`, `costs`, `decided` |

@@ -12,6 +12,9 @@ from treadle.state.turns import Turn
 PROMOTED = "promoted"
 SUPERSEDED = "superseded"
 
+DRILL = "drill"
+"""Key in the data of a turn that was planted to try the loop: how it ends says nothing about the model."""
+
 QUIET_OUTCOMES = frozenset({PROMOTED, SUPERSEDED})
 """Outcomes that are no failure of the loop."""
 

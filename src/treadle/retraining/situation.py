@@ -3,14 +3,15 @@
 from sqlalchemy import Connection
 
 from treadle.projects import Project
-from treadle.retraining.decide import Situation
+from treadle.retraining.decide import DRILL, Situation
 from treadle.state import deployments, episodes, log, pauses, turns
 
 
 def read_situation(conn: Connection, project: Project, *, now: float) -> Situation:
     """Return the situation of a model that is deployed."""
     since = deployments.champion_since(conn, project.name)
-    closed = [turn for turn in turns.recent(conn, project.name) if turn.closed_at is not None and turn.opened_at >= since]
+    ours = [turn for turn in turns.recent(conn, project.name) if DRILL not in turn.data]
+    closed = [turn for turn in ours if turn.closed_at is not None and turn.opened_at >= since]
     return Situation(
         episodes=episodes.open_ones(conn, project.name),
         open_turn=turns.current(conn, project.name),
