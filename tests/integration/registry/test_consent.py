@@ -1,9 +1,8 @@
 """Consent at the only doors to a role: by hand through the loop's promote, and in promotion itself."""
 
-import numpy as np
 import pytest
 
-from tests.integration.registry.conftest import SPECIES, Shelf, graph
+from tests.integration.registry.conftest import Shelf
 from treadle.errors import AlreadyChampion, ConsentMissing, NotPermitted
 from treadle.loop import Loop
 from treadle.projects import Project
@@ -110,7 +109,7 @@ def test_a_consent_grows_old_and_is_about_one_policy(hand: Hand, shelf: Shelf) -
 def test_a_canary_needs_consent_to_start(hand: Hand, shelf: Shelf) -> None:
     shelf.register()
     hand.promote()
-    second = shelf.register(graph(SPECIES * np.float32(1.0001)))
+    second = shelf.register(code_digest="e" * 64)
     hand.asks(1)
     verdict = hand.loop.gate(hand.project, second)
     assert verdict.passed, verdict.reasons
