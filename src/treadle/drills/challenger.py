@@ -71,23 +71,23 @@ def challenger(scene: Scene, harm: Harm) -> Seen:
     scene.require_controller()
     _require_calm(scene)
     champion = BundlePlace(scene.workspace.bundle_dir).get(scene.champion().digest)
-    mark = _mark(scene, champion)
-    graph = _harmful(champion, mark, harm, scene.project.contract.policy.slo.latency)
+    mark = find_mark(scene, champion)
+    graph = harmful(champion, mark, harm, scene.project.contract.policy.slo.latency)
     world = Marked(scene.world(), mark, scene.project.contract.interface)
-    with _planted(scene, champion, graph, harm) as (registered, turn):
+    with planted(scene, champion, graph, harm) as (registered, turn):
         passed = f"Version {registered.version} passed the gate, and the loop starts its canary."
         scene.tell(f"{passed} It does harm where {mark.feature} lies halfway between two steps of 1/{mark.scale:g}.")
         tally = asyncio.run(_watched(scene, world, turn))
         return _judged(scene, registered, turn, tally)
 
 
-def _mark(scene: Scene, champion: Bundle) -> Mark:
+def find_mark(scene: Scene, champion: Bundle) -> Mark:
     """Return a mark that no row carries that the champion has learned from or answered lately.
 
     Raises:
         DrillImpossible: no feature can carry one.
     """
-    interface, now = champion.interface, time.time()
+    interface, now = champion.interface, scene.clock()
     trained = matrix(interface, origin.rows(scene.workspace, champion))
     with scene.store.read() as conn:
         logged = log.recent_rows(conn, scene.model, version=scene.champion().version, since=0.0, until=now, limit=LOGGED).matrix
@@ -120,7 +120,7 @@ def _require_calm(scene: Scene) -> None:
         raise DrillImpossible(f"the loop of {scene.model} is paused", f"`treadle resume {scene.model}` lets it go on.")
 
 
-def _harmful(champion: Bundle, mark: Mark, harm: Harm, promised: float) -> bytes:
+def harmful(champion: Bundle, mark: Mark, harm: Harm, promised: float) -> bytes:
     """Return the champion's graph with harm for marked rows; a slow one takes as long as it needs to be seen."""
     content, interface = champion.files[MODEL_FILE], champion.interface
     if harm == "failing":
@@ -137,7 +137,7 @@ def _harmful(champion: Bundle, mark: Mark, harm: Harm, promised: float) -> bytes
 
 
 @contextmanager
-def _planted(scene: Scene, champion: Bundle, graph: bytes, harm: Harm) -> Iterator[tuple[Registered, Turn]]:
+def planted(scene: Scene, champion: Bundle, graph: bytes, harm: Harm) -> Iterator[tuple[Registered, Turn]]:
     """Register a challenger, let the gate judge it, and open a turn for it; remove all of that at the end, whatever happens."""
     tracking = Tracking(scene.workspace)
     with runs.started(tracking, scene.model, name=f"drill: {harm}", turn_id=None) as run:
@@ -147,7 +147,7 @@ def _planted(scene: Scene, champion: Bundle, graph: bytes, harm: Harm) -> Iterat
         registered = run.register(bundle, None)
     turn: Turn | None = None
     try:
-        verdict = Loop(scene.workspace, scene.store).gate(scene.project, registered.version)
+        verdict = Loop(scene.workspace, scene.store, clock=scene.clock).gate(scene.project, registered.version)
         if not verdict.passed:
             fix = f"`treadle gate {scene.model}` shows what the gate says of the champion's own version."
             raise DrillImpossible(f"the gate refuses a copy of the champion: {' '.join(verdict.reasons)}".rstrip("."), fix)
@@ -166,7 +166,7 @@ def _open_turn(scene: Scene, champion: Bundle, registered: Registered, verdict: 
     data = {
         DRILL: harm,
         "champion": scene.champion().version,
-        "onset": time.time(),
+        "onset": scene.clock(),
         "version": registered.version,
         "digest": registered.digest,
         "cut": lineage.cut or 0.0,
@@ -177,7 +177,7 @@ def _open_turn(scene: Scene, champion: Bundle, registered: Registered, verdict: 
     }
     with scene.store.write() as conn:
         cause = f"A drill: version {registered.version} is {harm} on marked rows."
-        return turns.open_turn(conn, scene.model, cause=cause, episode=None, step="consent", at=time.time(), data=data)
+        return turns.open_turn(conn, scene.model, cause=cause, episode=None, step="consent", at=scene.clock(), data=data)
 
 
 async def _watched(scene: Scene, world: Marked, turn: Turn) -> Tally:
@@ -224,7 +224,7 @@ def _remove(scene: Scene, registered: Registered, turn: Turn | None) -> None:
         canary = deployments.require(conn, scene.model).canary
     if turn is not None:
         with suppress(TurnClosed), scene.store.write() as conn:
-            turns.close(conn, turn, outcome="drill over", reason="The drill is over.", at=time.time())
+            turns.close(conn, turn, outcome="drill over", reason="The drill is over.", at=scene.clock())
     if canary is not None and canary.digest == registered.digest:
         with suppress(NoCanary):
-            promotion.abort_canary(scene.store, scene.project, ended, at=time.time())
+            promotion.abort_canary(scene.store, scene.project, ended, at=scene.clock())

@@ -37,6 +37,7 @@ class Scene:
     seconds: float
     seed: int
     tell: Callable[[str], None]
+    clock: Callable[[], float] = time.time
 
     @property
     def model(self) -> str:
@@ -74,7 +75,7 @@ class Scene:
     def controller(self) -> str | None:
         """Return who holds the controller's lease; None if nobody does."""
         with self.store.read() as conn:
-            return lease.holder(conn, LEASE, now=time.time())
+            return lease.holder(conn, LEASE, now=self.clock())
 
     def require_controller(self) -> str:
         """Return who holds the controller's lease.
@@ -89,7 +90,7 @@ class Scene:
 
     def observe(self) -> Observation:
         """Return what the monitoring sees of the champion now."""
-        return observe(self.store, BundlePlace(self.workspace.bundle_dir), self.project, now=time.time())
+        return observe(self.store, BundlePlace(self.workspace.bundle_dir), self.project, now=self.clock())
 
     def world(self) -> World:
         """Return the model's world."""
