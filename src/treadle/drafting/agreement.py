@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from treadle.data.frame import matrix
 from treadle.drafting.taken import Taken
 from treadle.errors import AnswersDiffer, NotPublishable
-from treadle.training.converters import instead
+from treadle.training.nearest import instead
 from treadle.training.parity import TOLERANCE
 from treadle.training.pipeline import around, scores_of
 

@@ -27,6 +27,7 @@ from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
 from sklearn.preprocessing import OneHotEncoder
 
 from treadle.spec import Task
+from treadle.training.nearest import WRONG, instead
 
 _CLASSIFIER_OPTIONS = {
     "nocl": [True, False],
@@ -42,13 +43,6 @@ _LIGHTGBM_OBJECTIVES = {"binary", "multiclass", "regression", "regression_l1", "
 _LIGHTGBM_ZERO = float(np.float32(1e-35))
 
 
-def instead(task: Task, step: Any = None) -> str:  # noqa: ARG001
-    """Return which estimators are known to convert exactly."""
-    if task == "regression":
-        return "Use a RandomForestRegressor, GradientBoostingRegressor, LGBMRegressor, XGBRegressor, LinearRegression or Ridge."
-    return "Use a RandomForestClassifier, GradientBoostingClassifier, LGBMClassifier, XGBClassifier or LogisticRegression."
-
-
 def register(steps: Iterable[BaseEstimator]) -> None:
     """Teach the exporter about LightGBM and XGBoost, where a step is one of them: neither is imported otherwise."""
     for step in steps:
@@ -61,15 +55,15 @@ def register(steps: Iterable[BaseEstimator]) -> None:
             _register_histogram()
 
 
-def refusal(step: BaseEstimator) -> tuple[str, str] | None:
+def refusal(step: BaseEstimator, task: Task) -> tuple[str, str] | None:
     """Return why the graph of this fitted step would not be true to it and what to do instead, or None."""
     if isinstance(step, SimpleImputer) and step.add_indicator:
         return "add_indicator would be left out of the graph without a word", "Leave add_indicator off."
     if isinstance(step, KNeighborsMixin | RadiusNeighborsMixin):
-        return (
-            "its graph would hold the training rows themselves, and other bytes after each conversion",
-            "Use a learner that keeps no rows.",
-        )
+        reason = "its graph would hold the training rows themselves, and other bytes after each conversion"
+        return reason, instead(task, step)
+    if type(step).__name__ in WRONG:
+        return WRONG[type(step).__name__], instead(task, step)
     if isinstance(step, HistGradientBoostingClassifier | HistGradientBoostingRegressor) and step.is_categorical_ is not None:
         return "its trees split on native categories", "Leave categorical_features=None, and encode the categories before it."
     if _library(step) == "lightgbm" and hasattr(step, "booster_"):

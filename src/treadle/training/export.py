@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from treadle.errors import NotExportable
 from treadle.spec import Interface
 from treadle.training import converters, exact, front
+from treadle.training.nearest import instead
 from treadle.training.pipeline import ESTIMATOR
 
 INPUT, OUTPUT = front.MATRIX, "scores"
@@ -82,7 +83,7 @@ def _require_scores(name: str, estimator: BaseEstimator, interface: Interface) -
     wanted = "predict" if interface.task == "regression" else "predict_proba"
     if not hasattr(estimator, wanted):
         raise NotExportable(
-            name, estimator, f"a {interface.task} model answers with {wanted}, which it does not have", converters.instead(interface.task)
+            name, estimator, f"a {interface.task} model answers with {wanted}, which it does not have", instead(interface.task, estimator)
         )
 
 
@@ -111,7 +112,7 @@ def _behind_front(pipeline: Pipeline, interface: Interface, numbers: type) -> Mo
 def _converted(name: str, pipeline: BaseEstimator, interface: Interface, numbers: type = FloatTensorType) -> ModelProto:
     steps = list(_steps(name, pipeline))
     for path, step in steps:
-        refusal = converters.refusal(step) or converters.refusal_of_sparse(step, [what for _, what in steps])
+        refusal = converters.refusal(step, interface.task) or converters.refusal_of_sparse(step, [what for _, what in steps])
         if refusal is not None:
             raise NotExportable(path, step, *refusal)
     leaves = [(path, step) for path, step in steps if not isinstance(step, Pipeline | ColumnTransformer | FeatureUnion)]
@@ -122,7 +123,7 @@ def _converted(name: str, pipeline: BaseEstimator, interface: Interface, numbers
     except Exception as error:
         path, step, cause = _culprit(leaves, interface) or (*leaves[-1], error)
         reason = f"its conversion fails with {type(cause).__name__}: {str(cause).partition(chr(10))[0][:160].rstrip(' .,')}"
-        raise NotExportable(path, step, reason, converters.instead(interface.task)) from error
+        raise NotExportable(path, step, reason, instead(interface.task, step)) from error
 
 
 def _inputs(steps: list[tuple[str, BaseEstimator]], interface: Interface, numbers: type) -> front.Inputs:

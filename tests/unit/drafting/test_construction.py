@@ -60,7 +60,7 @@ def test_columns_that_a_function_picked_are_written_down() -> None:
             r"'func' of Pipeline\.FunctionTransformer .* a lambda",
         ),
         (make_pipeline(Own(), LogisticRegression()), "Own of your own"),
-        (LogisticRegression(class_weight=dict.fromkeys(map(str, range(3)), 1.0) | {"x": object()}), "'class_weight' of"),  # type: ignore[arg-type]
+        (LogisticRegression(class_weight=dict.fromkeys(map(str, range(3)), 1.0) | {"x": object()}), "'class_weight' of"),
     ],
 )
 def test_what_cannot_be_written_is_named_with_a_way_out(estimator: Any, said: str) -> None:

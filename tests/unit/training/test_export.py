@@ -157,15 +157,15 @@ class Guess(RegressorMixin, BaseEstimator):
 
 REFUSED: dict[str, tuple[Make, str]] = {
     "estimator' (Oracle": (Oracle, "Use a RandomForestClassifier"),
-    "estimator' (LinearSVC": (LinearSVC, "Use a RandomForestClassifier"),
-    "estimator' (KNeighborsClassifier": (KNeighborsClassifier, "Use a learner that keeps no rows"),
+    "estimator' (LinearSVC": (LinearSVC, "Use LogisticRegression"),
+    "estimator' (KNeighborsClassifier": (KNeighborsClassifier, "Use RandomForestClassifier or ExtraTreesClassifier"),
     "estimator.simpleimputer' (SimpleImputer": (
         lambda: make_pipeline(SimpleImputer(add_indicator=True), LogisticRegression()),
         "Leave add_indicator off",
     ),
     "estimator.featureunion.log' (FunctionTransformer": (
         lambda: make_pipeline(FeatureUnion([("log", FunctionTransformer(np.tanh)), ("as-is", "passthrough")]), LogisticRegression()),
-        "Use a RandomForestClassifier",
+        "Use PowerTransformer",
     ),
     "boosting_type='rf'": (lambda: LGBMClassifier(**LIGHT, boosting_type="rf", bagging_freq=1, bagging_fraction=0.5), "Use gbdt or dart"),
     "the objective 'cross_entropy'": (lambda: LGBMClassifier(**LIGHT, objective="cross_entropy"), "Choose from binary"),
