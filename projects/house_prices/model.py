@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas import DataFrame
+from pandas import DataFrame, Series
 from xgboost import XGBRegressor
 
 COLUMNS = [
@@ -50,8 +50,14 @@ def load(raw: Path) -> DataFrame:
         keep_default_na=False,
         na_values=MISSING,
     )
-    frame[NUMBERS] = frame[NUMBERS].apply(pd.to_numeric)
+    for name in NUMBERS:
+        frame[name] = _kept(pd.to_numeric(frame[name], errors="coerce"), frame[name])
     return frame[COLUMNS].reset_index(drop=True)
+
+
+def _kept(read: Series, written: Series) -> Series:
+    """Return what was read; what was not stays as written, and the checks name it."""
+    return read.where(read.notna() | written.isna(), written)
 
 
 def build(seed: int) -> XGBRegressor:

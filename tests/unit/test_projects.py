@@ -96,7 +96,7 @@ class TestFind:
         assert find(empty, "prices").name == "prices"
 
     def test_an_unknown_name_lists_those_that_exist(self, workspace: Workspace) -> None:
-        with pytest.raises(ProjectNotFound, match="There is no project 'wine': choose from churn, iris"):
+        with pytest.raises(ProjectNotFound, match="There is no project 'wine': choose from churn, house_prices, iris"):
             find(workspace, "wine")
 
     def test_a_workspace_without_projects_says_so(self, empty: Workspace) -> None:
@@ -151,4 +151,4 @@ def test_an_overlay_that_no_project_has_is_refused_and_those_there_are_are_named
 
 def test_a_project_with_a_broken_contract_keeps_its_name(workspace: Workspace) -> None:
     (workspace.projects_dir / "iris" / "model.yaml").write_text("b: [", encoding="utf-8")
-    assert names(workspace) == ["churn", "iris"]
+    assert names(workspace) == ["churn", "house_prices", "iris"]

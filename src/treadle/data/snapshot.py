@@ -30,7 +30,7 @@ from filelock import FileLock
 from pandas import DataFrame
 
 from treadle.bundle.durable import sync_folder, write_through
-from treadle.errors import SnapshotCorrupt, SnapshotNotFound
+from treadle.errors import SnapshotCorrupt, SnapshotImpossible, SnapshotNotFound
 from treadle.spec import canonical_json
 
 META_KEY = b"treadle"
@@ -63,7 +63,11 @@ class SnapshotPlace:
         self.folder = folder.resolve()
 
     def save(self, model: str, frame: DataFrame, meta: Mapping[str, Any]) -> Snapshot:
-        """Keep ``frame`` and ``meta`` (JSON-ready); equal rows in equal order with equal meta are one snapshot."""
+        """Keep ``frame`` and ``meta`` (JSON-ready); equal rows in equal order with equal meta are one snapshot.
+
+        Raises:
+            SnapshotImpossible: a column holds values of several types.
+        """
         content = _to_parquet(frame, meta)
         path = self._path(model, hashlib.sha256(content).hexdigest())
         with self.writing():
@@ -166,7 +170,10 @@ def _track(folder: Path, path: Path) -> None:
 
 
 def _to_parquet(frame: DataFrame, meta: Mapping[str, Any]) -> bytes:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SnapshotImpossible(" ".join(map(str, error.args))) from error
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), META_KEY: canonical_json(dict(meta))})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)

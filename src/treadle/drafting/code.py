@@ -119,6 +119,17 @@ class _Plan:
         """Whether pandas reads the numbers as they stand."""
         return self.decimal == "." and not self.marks
 
+    @property
+    def reads(self) -> bool:
+        """Whether numbers need a function of their own to be read."""
+        return not self.plain_numbers and bool(self._numbers(loose=False) or self._numbers(loose=True))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what could not be read is kept as it is written."""
+        odd = any(self._is_odd(column) and not column.sight.stray for column in self.numbers)
+        return bool(self._numbers(loose=False) or self._forms()) or odd
+
     # load() itself.
 
     def load(self) -> Iterator[str]:
@@ -135,15 +146,17 @@ class _Plan:
         if self.renamed:
             yield "frame = frame.rename(columns=RENAMED)"
         yield from self._target()
-        numbers = "pd.to_numeric" if self.plain_numbers else "_number"
+        numbers, coerced = ("pd.to_numeric", ', errors="coerce"') if self.plain_numbers else ("_number", "")
         if self._numbers(loose=False):
-            yield f"frame[NUMBERS] = frame[NUMBERS].apply({numbers})"
+            yield from ("for name in NUMBERS:", f"    frame[name] = _kept({numbers}(frame[name]{coerced}), frame[name])")
         if self._numbers(loose=True):
-            yield f'frame[MIXED] = frame[MIXED].apply({numbers}, errors="coerce")'
+            yield f"frame[MIXED] = frame[MIXED].apply({numbers}{coerced})"
         yield from self._typed_numbers()
         yield from self._truths()
         if self._forms():
-            yield from ("for name, form in DATES.items():", f"    frame[name] = pd.to_datetime(frame[name], format=form{self._zone()})")
+            yield "for name, form in DATES.items():"
+            yield f'    days = pd.to_datetime(frame[name], format=form, errors="coerce"{self._zone()})'
+            yield "    frame[name] = _kept(days, frame[name])"
         for column in self.dates:
             if not column.sight.text:
                 name = _literal(column.name)
@@ -179,15 +192,19 @@ class _Plan:
         for column in self.numbers:
             numerals, name = column.sight.numerals, _literal(column.name)
             if numerals is not None and self._is_odd(column):
-                errors = ', errors="coerce"' if column.sight.stray else ""
-                yield f"frame[{name}] = pd.to_numeric(frame[{name}]{''.join(_plain_calls(numerals.marks, numerals.decimal))}{errors})"
+                read = f"frame[{name}]{''.join(_plain_calls(numerals.marks, numerals.decimal))}"
+                if column.sight.stray:
+                    yield f'frame[{name}] = pd.to_numeric({read}, errors="coerce")'
+                else:
+                    yield f'read = pd.to_numeric({read}, errors="coerce")'
+                    yield f"frame[{name}] = _kept(read, frame[{name}])"
             if not column.sight.text and column.sight.written.dtype == object:
                 yield f"frame[{name}] = pd.to_numeric(frame[{name}])"
 
     def _truths(self) -> Iterator[str]:
         if self._yes_no():
             yield "for name in YES_NO:"
-            yield '    frame[name] = frame[name].map(TRUTHS).astype("boolean")'
+            yield "    frame[name] = frame[name].map(lambda word: TRUTHS.get(word, word))"
 
     def _yes_no(self) -> list[str]:
         return [column.name for column in self.truths if column.sight.text]
@@ -221,22 +238,29 @@ def _head(name: str, table: Table, assumed: Assumptions, plan: _Plan) -> Iterato
         yield from ("from pathlib import Path", "")
     yield "import pandas as pd"
     yield f"from lightgbm import {_learner(assumed)}"
-    yield "from pandas import DataFrame" + (", Series" if not plan.plain_numbers and plan.numbers else "")
+    yield "from pandas import DataFrame" + (", Series" if plan.keeps or plan.reads else "")
     yield ""
 
 
 def _helpers(plan: _Plan) -> Iterator[str]:
-    if plan.plain_numbers or not (plan.numbers or plan.goal.task == "regression"):
-        return
-    shown = "1.234,5" if plan.decimal == "," else "1,234.5"
-    yield from (
-        "",
-        "",
-        'def _number(texts: Series, errors: str = "raise") -> Series:',
-        f'    """Return texts such as {shown} as numbers."""',
-        *(f"    texts = texts{call}" for call in _plain_calls(plan.marks, plan.decimal)),
-        "    return pd.to_numeric(texts, errors=errors)",
-    )
+    if plan.reads:
+        shown = "1.234,5" if plan.decimal == "," else "1,234.5"
+        yield from (
+            "",
+            "",
+            "def _number(texts: Series) -> Series:",
+            f'    """Return texts such as {shown} as numbers, others as missing."""',
+            *(f"    texts = texts{call}" for call in _plain_calls(plan.marks, plan.decimal)),
+            '    return pd.to_numeric(texts, errors="coerce")',
+        )
+    if plan.keeps:
+        yield from (
+            "",
+            "",
+            "def _kept(read: Series, written: Series) -> Series:",
+            '    """Return what was read; what was not stays as written, and the checks name it."""',
+            "    return read.where(read.notna() | written.isna(), written)",
+        )
 
 
 def _build(assumed: Assumptions) -> Iterator[str]:

@@ -74,6 +74,13 @@ class SnapshotNotFound(TreadleError):
         super().__init__(f"{model} has no snapshot {digest!r} under {folder}.", fix="`treadle status` names the snapshot of each version.")
 
 
+class SnapshotImpossible(TreadleError):
+    """A column holds values of several types, so that the rows cannot be kept as a table."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The rows cannot be kept: {reason}.", fix="Give each column one type in load() of model.py.")
+
+
 class SnapshotCorrupt(TreadleError):
     """The bytes of a snapshot are not those that its name promises."""
 

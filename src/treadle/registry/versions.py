@@ -15,6 +15,7 @@ from treadle.data.sources import fetch, rows_digest
 from treadle.data.validate import require_passed
 from treadle.data.validation.keep import SHOWN, Kept, inspect
 from treadle.data.validation.page import About
+from treadle.errors import SnapshotImpossible
 from treadle.projects import Project
 from treadle.registry import runs
 from treadle.registry.runs import Run
@@ -96,15 +97,14 @@ def train_and_register(  # noqa: PLR0913 - what one training can be told
         require_follows(workspace, store, project, seed=seed)
         with runs.started(tracking, project.name, name=f"seed {seed}", turn_id=turn_id) as run:
             with _told(report, "data.refused"):
-                data = _data(workspace, project, seed=seed, snapshot=snapshot)
-                kept = _checked(workspace, project, data, run, at=clock())
+                data = _data(workspace, project, run, seed=seed, snapshot=snapshot, at=clock())
+                about = About(project.name, data.source, clock(), data.snapshot.digest)
+                kept = _checked(workspace, project, data.frame, run, about)
             report("data.snapshotted", rows=data.snapshot.rows, digest=data.snapshot.digest, source=data.source, simulated=data.simulated)
             report("data.validated", **_validated(workspace, kept))
             origin = _origin(data, run, turn_id, cut)
             with _told(report, "training.failed"):
-                trained = train(
-                    project, data.frame, origin, seed=seed, workspace=workspace, reference=reference, published=published
-                )
+                trained = train(project, data.frame, origin, seed=seed, workspace=workspace, reference=reference, published=published)
             _log(run, trained)
             metric = project.contract.metric
             report("training.finished", metric=metric, value=trained.fitted.metrics.get(metric), digest=trained.bundle.digest, run=run.id)
@@ -132,21 +132,25 @@ def _told(report: _Report, kind: str) -> Iterator[None]:
         raise
 
 
-def _data(workspace: Workspace, project: Project, *, seed: int, snapshot: str | None) -> _Data:
+def _data(workspace: Workspace, project: Project, run: Run, *, seed: int, snapshot: str | None, at: float) -> _Data:
     """Return the rows of a snapshot; without one, of the first source that has any, snapshotted."""
     place = SnapshotPlace(workspace.snapshot_dir)
     if snapshot is None:
         fetched = fetch(project, workspace, seed=seed)
-        snapshot = place.save(project.name, fetched.frame, {"source": fetched.source, "simulated": fetched.simulated}).digest
+        try:
+            snapshot = place.save(project.name, fetched.frame, {"source": fetched.source, "simulated": fetched.simulated}).digest
+        except SnapshotImpossible:
+            # A column of numbers with a text among them can be no snapshot; the checks name the column, the row and the value.
+            _checked(workspace, project, fetched.frame, run, About(project.name, fetched.source, at))
+            raise
     # Also fresh rows are read back: a holdout is found again only if the same file gives the same rows.
     frame, meta = place.load(project.name, snapshot)
     return _Data(frame, place.get(project.name, snapshot), meta.get("source", "snapshot"), meta.get("simulated", False))
 
 
-def _checked(workspace: Workspace, project: Project, data: _Data, run: Run, *, at: float) -> Kept:
+def _checked(workspace: Workspace, project: Project, frame: DataFrame, run: Run, about: About) -> Kept:
     """Check the rows; whatever comes of it, the report is kept, and goes with the run."""
-    about = About(project.name, data.source, at, data.snapshot.digest)
-    kept = inspect(workspace, project.contract, data.frame, about)
+    kept = inspect(workspace, project.contract, frame, about)
     run.attach_files("validation", [kept.folder / name for name in SHOWN])
     require_passed(project.name, kept.report)
     return kept
