@@ -28,7 +28,7 @@ def test_the_help_lists_every_command_with_a_sentence() -> None:
     assert done.code == 0
     for command in edge.app.registered_commands:
         assert command.callback is not None
-        assert f"  {command.callback.__name__} " in done.out
+        assert f"  {command.name or command.callback.__name__} " in done.out
         assert (command.callback.__doc__ or "").split(".")[0] != ""
 
 
