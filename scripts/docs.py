@@ -83,7 +83,8 @@ With `--json` standard output holds JSON and nothing else:
 | `approve`, `reject` | how the version stands with the people | `model`, \
 `version`, `people`, `approved`, `refused`, `missing`, `given`, `awaited` |
 | `pause`, `resume` | the pause | `model`, `number`, `paused`, `reason`, `actor`, `at` |
-| `predict` | a list of answers; with `--out` how many, and where | `prediction`, `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
+| `predict` | a list of answers; with `--out` how many, and where | `prediction`, \
+ `confidence`, `probabilities`, `model`, `version`, `prediction_id`, `fallback` |
 | `label` | how many labels were taken | `accepted` |
 | `labels import` | what became of the lines | `model`, `read`, `new`, `known`, `joined`, `waiting`, `refused`, `kept` |
 | `simulate` | what was sent | `rows`, `requests`, `failed`, `labels` |

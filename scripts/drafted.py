@@ -43,9 +43,8 @@ def page(mirror: Path) -> str:
         ours = (PROJECT / name).read_text(encoding="utf-8")
         lines = difflib.unified_diff(draft.splitlines(), ours.splitlines(), f"drafted/{name}", name, lineterm="", n=1)
         block = "\n".join(["<!-- diff: " + name + " -->", "```diff", *(line.rstrip() for line in lines), "```"])
-        text = re.sub(
-            rf"<!-- diff: {re.escape(name)} -->\n```diff\n.*?^```$", lambda _, block=block: block, text, flags=re.DOTALL | re.MULTILINE
-        )
+        shown = re.compile(rf"<!-- diff: {re.escape(name)} -->\n```diff\n.*?^```$", flags=re.DOTALL | re.MULTILINE)
+        text = shown.sub(block.replace("\\", "\\\\"), text)
     return text
 
 

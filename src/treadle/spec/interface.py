@@ -118,7 +118,7 @@ class Preprocessing(Frozen):
 
     input: Literal["matrix", "columns"] = Field(
         "matrix",
-        description="columns: the estimator gets a DataFrame with the contract's columns and prepares it itself; the keys below are then idle.",
+        description="columns: the estimator gets a DataFrame with the contract's columns and prepares it itself, without the keys below.",
     )
     impute: Literal["median", "mean", "zero"] = Field("median", description="What a missing number becomes; fitted on training rows only.")
     categories: Literal["onehot", "codes"] = Field(

@@ -97,7 +97,9 @@ class RetentionPolicy(Frozen):
     log: Duration = Field(180 * 86400.0, description="How long predictions, labels and live profile are kept.")
     versions: int = Field(5, ge=1, description="How many of the newest versions are kept beside those that have a role.")
     generations: int = Field(5, ge=1, description="To how many of the last generations a rollback can return.")
-    runs: Duration = Field(30 * 86400.0, description="How long runs that made no version, their logs, and data that nothing names are kept.")
+    runs: Duration = Field(
+        30 * 86400.0, description="How long runs that made no version, their logs, and data that nothing names are kept."
+    )
 
 
 class ApprovalPolicy(Frozen):

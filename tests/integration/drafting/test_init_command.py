@@ -51,7 +51,9 @@ def test_a_script_gets_json(place: Path) -> None:
 
 
 def test_an_empty_folder_becomes_a_workspace_and_that_is_said(empty: Path) -> None:
-    (empty / "rows.tsv").write_text("\n".join(["x\ty", *(f"{number % 7}\t{'ab'[number % 3 == 0]}" for number in range(90))]), encoding="utf-8")
+    (empty / "rows.tsv").write_text(
+        "\n".join(["x\ty", *(f"{number % 7}\t{'ab'[number % 3 == 0]}" for number in range(90))]), encoding="utf-8"
+    )
     done = treadle("init", "stays", "--from", "rows.tsv", "--target", "y")
     assert f"{empty} had no treadle.toml: it is a workspace now." in done.out
     assert (empty / "treadle.toml").is_file()

@@ -10,10 +10,10 @@ import pytest
 from tests import small_bundles
 from tests.integration.retraining.conftest import CUT, START, Night, told_apart, write_project
 from treadle.retraining import controller as controllers
-from treadle.state.heads import heads_file, key_file
 from treadle.settings import Workspace
 from treadle.state import deployments, episodes, events, turns
 from treadle.state.events import read_heads
+from treadle.state.heads import heads_file, key_file
 
 pytestmark = pytest.mark.integration
 
