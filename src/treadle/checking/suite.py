@@ -65,6 +65,11 @@ class Suite:
         self._case = case
         self._outcomes: dict[str, Outcome] = {}
 
+    @property
+    def model(self) -> str:
+        """The name of the project."""
+        return self._case.name
+
     def outcome(self, name: str) -> Outcome:
         """Return the outcome of one check."""
         if name not in self._outcomes:
@@ -74,7 +79,7 @@ class Suite:
     def checked(self) -> Checked:
         """Return the outcome of every check."""
         outcomes = tuple(self.outcome(name) for name in self._checks)
-        return Checked(self._case.name, not failed(outcomes), outcomes)
+        return Checked(self.model, not failed(outcomes), outcomes)
 
     def _run(self, check: Check) -> Outcome:
         missing = [name for name in check.needs if self.outcome(name).status in {"failed", "skipped"}]

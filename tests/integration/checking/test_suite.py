@@ -177,8 +177,7 @@ def test_numbers_that_float32_cannot_tell_apart_are_warned_of(project: Write) ->
         ),
         ("self.rows.sample(count, replace=True, random_state=1)", "world after the shift", "the inputs look the same"),
         (
-            "self.rows.sample(count, replace=True, random_state=1)"
-            ".assign(warm=lambda f: np.random.default_rng(2).choice(['no', 'yes'], count))",
+            "self.rows.sample(count, replace=True, random_state=1).assign(warm=lambda f: np.random.default_rng(2).choice(WARM, count))",
             "world before the shift",
             "on rows held out",
         ),
@@ -186,7 +185,7 @@ def test_numbers_that_float32_cannot_tell_apart_are_warned_of(project: Write) ->
 )
 def test_a_world_that_breaks_its_promises_is_warned_of(project: Write, draw: str, name: str, said: str) -> None:
     world = (
-        "class World:\n    def __init__(self, rows):\n        self.rows = rows\n\n"
+        "WARM = ['no', 'yes']\n\n\nclass World:\n    def __init__(self, rows):\n        self.rows = rows\n\n"
         f"    def draw(self, count, *, shifted=False):\n        return {draw}\n\n\n"
         "def simulate(rows, seed):\n    return World(rows)\n\n\ndef build(seed)"
     )
