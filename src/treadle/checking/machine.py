@@ -21,7 +21,7 @@ LITTLE_DISK, NO_DISK = 5 * GIGABYTE, GIGABYTE // 5
 LITTLE_MEMORY = 2 * GIGABYTE
 
 SERVES = ("fastapi", "onnxruntime", "sqlalchemy", "uvicorn")
-TRAINS = ("mlflow", "dvc", "sklearn", "lightgbm", "xgboost", "skl2onnx", "pandera")
+TRAINS = ("mlflow", "dvc", "sklearn", "lightgbm", "xgboost", "skl2onnx")
 INSTALL = 'Install it with `pip install "treadle[train]"`, or run `make setup` in a clone.'
 
 
