@@ -33,8 +33,9 @@ HEAL_SECONDS = 240.0
     [("cancelled", classification, "gekündigt"), ("worth", regression, "Jahreswert (€)")],
 )
 def test_a_table_that_hurts_is_served_labelled_drifts_and_is_retrained(
-    name: str, make: Callable[[Path], Path], target: str, tmp_path: Path
+    name: str, make: Callable[[Path], Path], target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # measured, the processes would take twice as long
     treadle.init(name, make(tmp_path / "Export 2024 (alt).csv"), target, workspace=tmp_path)
     workspace = hurried(tmp_path)
     treadle.train(name, workspace=workspace)

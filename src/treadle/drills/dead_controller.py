@@ -67,7 +67,7 @@ def process_of(holder: str) -> int:
 
 
 def _command(process: int) -> str:
-    done = subprocess.run(["ps", "-o", "command=", "-p", str(process)], capture_output=True, text=True, check=False)  # noqa: S607 - every system has its own ps
+    done = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(process)], capture_output=True, text=True, check=False)  # noqa: S607 - every system has its own ps
     return done.stdout.strip()
 
 

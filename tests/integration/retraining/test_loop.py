@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.integration.retraining.conftest import Night, write_project
-from treadle.errors import PortTaken
+from treadle.errors import AlreadyChampion, PortTaken
 from treadle.loop import Loop
 from treadle.settings import Workspace
 from treadle.simulation.world import open_world
@@ -24,16 +24,18 @@ def test_a_turn_by_hand_trains_gates_and_promotes(night: Night) -> None:
     assert loop.deployed(night.project) is None
     registered = loop.train(night.project, seed=1)
     assert told == ["data.snapshotted", "data.validated", "training.finished", "version.registered"]
+    strict = write_project(night.workspace, gate={"minimum": {"roc_auc": 1.0}})
+    refused, nothing = loop.promote(strict, 1)
+    assert (refused.passed, nothing, loop.deployed(strict)) == (False, None, None)
     verdict, deployment = loop.promote(night.project)
     assert verdict.passed
     assert verdict.version == registered.version == 1
     assert deployment is not None
     assert loop.deployed(night.project) == deployment
     assert night.roles() == {"champion": 1}
-    strict = write_project(night.workspace, gate={"minimum": {"roc_auc": 1.0}})
-    refused, nothing = loop.promote(strict, 1)
-    assert (refused.passed, nothing) == (False, None)
-    assert loop.deployed(strict) == deployment
+    with pytest.raises(AlreadyChampion):
+        loop.promote(night.project, 1)
+    assert loop.deployed(night.project) == deployment
 
 
 def test_the_world_of_a_project_goes_on_from_its_data(night: Night) -> None:
