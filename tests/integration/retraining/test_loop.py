@@ -27,6 +27,8 @@ def test_a_turn_by_hand_trains_gates_and_promotes(night: Night) -> None:
     strict = write_project(night.workspace, gate={"minimum": {"roc_auc": 1.0}})
     refused, nothing = loop.promote(strict, 1)
     assert (refused.passed, nothing, loop.deployed(strict)) == (False, None, None)
+    write_project(night.workspace)
+    night.now += 1
     verdict, deployment = loop.promote(night.project)
     assert verdict.passed
     assert verdict.version == registered.version == 1
