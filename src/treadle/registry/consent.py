@@ -69,7 +69,7 @@ def standing(verdict: Verdict, said: Iterable[Consent], policy: ApprovalPolicy, 
 def _last_words(said: Iterable[Consent]) -> list[Consent]:
     """Return the last thing that each person has said, oldest first; of two at the same moment the no."""
     words: list[Consent] = []
-    for one in sorted(said, key=lambda one: (one.at, one.decision == "reject", one.id)):
+    for one in sorted(said, key=lambda one: (one.at, one.decision == "reject", one.actor, one.id)):
         words = [*(other for other in words if not same(other.actor, one.actor)), one]
     return words
 

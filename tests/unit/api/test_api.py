@@ -11,7 +11,7 @@ import treadle
 from treadle import api
 from treadle.cli.main import app
 
-OTHER_NAMES = {"loop": "run_loop", "demo": "run_demo"}
+OTHER_NAMES = {"loop": "run_loop", "demo": "run_demo", "break": "drill"}
 """Commands whose own name is taken in Python."""
 
 
