@@ -124,7 +124,8 @@ def simulate(
     from treadle import api
     from treadle.console import out
 
-    tally = api.simulate(model, seconds=seconds, rate=rate, delay=delay, shifted=shifted, seed=seed, url=url)
+    with out.working(f"Sending simulated traffic to {model} for {seconds:g} s"):
+        tally = api.simulate(model, seconds=seconds, rate=rate, delay=delay, shifted=shifted, seed=seed, url=url)
     text = f"{tally.rows} rows in {tally.requests} requests, {tally.failed} failed, {tally.labels} labels told."
     out.answer({"rows": tally.rows, "requests": tally.requests, "failed": tally.failed, "labels": tally.labels}, json=json, text=text)
     if tally.failed:

@@ -18,7 +18,8 @@ def status(json: Json = False) -> None:
     from treadle import api
     from treadle.console import out, overview
 
-    models = api.status()
+    with out.working("Looking at every model"):
+        models = api.status()
     out.answer(models, json=json, text=overview.table(models))
 
 
@@ -27,7 +28,8 @@ def drift(model: ModelName, json: Json = False) -> None:
     from treadle import api
     from treadle.console import out, overview
 
-    observation = api.drift(model)
+    with out.working("Comparing what came with what was learned"):
+        observation = api.drift(model)
     out.answer(observation, json=json, text=overview.drift_table(observation))
 
 
@@ -36,7 +38,8 @@ def why(model: ModelName, json: Json = False) -> None:
     from treadle import api
     from treadle.console import out
 
-    sentences = api.why(model)
+    with out.working("Reading the record"):
+        sentences = api.why(model)
     out.answer(sentences, json=json, text="\n".join(sentences))
 
 
@@ -67,7 +70,8 @@ def doctor(json: Json = False) -> None:
     from treadle.checking.outcome import failed
     from treadle.console import out, outcomes
 
-    found = api.doctor()
+    with out.working("Examining this machine"):
+        found = api.doctor()
     out.answer(found, json=json, text=outcomes.table(outcomes.summary(found), found))
     if failed(found):
         raise typer.Exit(1)

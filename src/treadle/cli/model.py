@@ -27,6 +27,8 @@ def train(
     from treadle import api
     from treadle.console import out
 
+    if not json:
+        out.say(f"Training {model}: loading what trains, and its data.")
     registered = api.train(model, seed=seed, turn=turn, snapshot=snapshot, cut=cut, tell=out.teller(json=json))
     out.answer(
         registered, json=json, text=f"Next: `treadle evaluate {model}` shows how it did, `treadle promote {model}` gates it and serves it."
@@ -38,7 +40,8 @@ def evaluate(model: ModelName, version: Version = None, json: Json = False) -> N
     from treadle import api
     from treadle.console import evaluation, out
 
-    report = api.evaluate(model, version)
+    with out.working(f"Looking up what was measured of {model}"):
+        report = api.evaluate(model, version)
     out.answer(report, json=json, text=evaluation.table(report))
 
 
@@ -47,7 +50,8 @@ def gate(model: ModelName, version: Version = None, json: Json = False) -> None:
     from treadle import api
     from treadle.console import out
 
-    verdict = api.gate(model, version)
+    with out.working(f"Judging {model}"):
+        verdict = api.gate(model, version)
     out.answer(verdict, json=json, text=out.verdict_text(verdict))
     if not verdict.passed:
         raise typer.Exit(3)
@@ -58,7 +62,8 @@ def promote(model: ModelName, version: Version = None, json: Json = False) -> No
     from treadle import api
     from treadle.console import out
 
-    verdict, deployment = api.promote(model, version)
+    with out.working(f"Judging {model}"):
+        verdict, deployment = api.promote(model, version)
     if deployment is None:
         out.answer(verdict, json=json, text=out.verdict_text(verdict))
         raise typer.Exit(3)
@@ -77,6 +82,7 @@ def rollback(
     from treadle import api
     from treadle.console import out
 
-    deployment = api.rollback(model, to=to, reason=reason)
+    with out.working(f"Rolling {model} back"):
+        deployment = api.rollback(model, to=to, reason=reason)
     champion = deployment.champion.version if deployment.champion else "nobody"
     out.answer(deployment, json=json, text=f"{model} is back at version {champion}, in generation {deployment.generation}.")

@@ -45,6 +45,16 @@ def hint(text: str) -> None:
 
 
 @contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal what is being done, until it is done; elsewhere nothing. What trains takes seconds to load."""
+    if not aside.is_terminal:
+        yield
+        return
+    with aside.status(what):
+        yield
+
+
+@contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
     """Show on a terminal how many there are so far; elsewhere nothing."""
     if not aside.is_terminal:

@@ -18,6 +18,7 @@ from treadle.errors import DatabaseRefused, DataDigestMismatch, DataUnavailable,
 from treadle.projects import Project
 from treadle.settings import Workspace
 from treadle.spec import BundledSource, DownloadSource, FileSource, MirrorSource, SimulatedSource, Source, TableSource
+from treadle.spec.addresses import without_secrets
 
 WHOLE_DOWNLOAD = 6
 """A whole download may take this many times as long as one answer of the network."""
@@ -109,7 +110,7 @@ def _named(source: Source) -> str:
         case TableSource():
             return f"{f'table {source.table}' if source.table else 'query'} of {source.url or f'${source.variable}'}"
         case DownloadSource():
-            return f"download {source.url}"
+            return f"download {without_secrets(source.url)}"
         case SimulatedSource():
             return f"simulation of {source.rows} rows"
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, S
 
 from treadle.errors import DatabaseRefused, TableNotFound
 from treadle.spec import TableSource
+from treadle.spec.addresses import without_secrets
 
 IN_MEMORY = ":memory:"
 
@@ -80,7 +81,7 @@ def parsed(given: str, root: Path) -> URL:
 
 def shown(url: URL) -> str:
     """Return a URL as a person may see it: without its password and without our driver."""
-    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    return without_secrets(url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False))
 
 
 @contextmanager

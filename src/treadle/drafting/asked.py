@@ -5,8 +5,9 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import Any
 
+from treadle.spec.addresses import holds_secret
+
 DATABASE = re.compile(r"^(?!https?:)[a-z][a-z0-9+]*://", re.IGNORECASE)
-PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Asked:
     @property
     def secret(self) -> bool:
         """Whether the origin holds a password, which is then neither shown nor written."""
-        return bool(PASSWORD.search(self.origin))
+        return holds_secret(self.origin)
 
     @property
     def called(self) -> str:

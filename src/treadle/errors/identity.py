@@ -23,7 +23,8 @@ class KeyUnknown(TreadleError):
 
     def __init__(self, begin: str) -> None:
         super().__init__(
-            f"The key that begins with {begin} is none of this workspace's.", fix="`treadle key list` names those who have one."
+            f"The key that begins with {begin} is none of this workspace's.",
+            fix="`treadle key list` names those who have one; without a key (`unset TREADLE_KEY`) you act as the user of the machine.",
         )
 
 

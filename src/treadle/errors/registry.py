@@ -10,10 +10,10 @@ class TrackingUnavailable(TreadleError):
     """MLflow cannot be reached, or refuses what it is asked."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"MLflow at {url} cannot be used: {reason}",
-            fix="Check the setting tracking_url (TREADLE_TRACKING_URL), and that its server or database is up.",
-        )
+        full = any(words in reason for words in ("disk is full", "No space left"))
+        room = "Make room on that disk (`treadle gc --dry-run` shows what could go), or name another one for all state with TREADLE_HOME."
+        up = "Check the setting tracking_url (TREADLE_TRACKING_URL), and that its server or database is up."
+        super().__init__(f"MLflow at {url} cannot be used: {reason}", fix=room if full else up)
 
 
 class VersionNotFound(TreadleError):

@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from treadle.errors import TrackingUnavailable, VersionNotFound, VersionNotSealed
 from treadle.registry.library import MlflowClient, MlflowException, connect
 from treadle.settings import Workspace
+from treadle.spec.addresses import without_secrets
 
 DIGEST_TAG = "treadle.digest"
 TURN_TAG = "treadle.turn"
@@ -46,10 +46,7 @@ class Tracking:
     @property
     def url(self) -> str:
         """The tracking URI without a password."""
-        try:
-            return make_url(self._url).render_as_string(hide_password=True)
-        except ArgumentError:
-            return self._url.split("@")[-1]
+        return without_secrets(self._url)
 
     @contextmanager
     def client(self) -> Iterator[MlflowClient]:

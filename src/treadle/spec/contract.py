@@ -1,10 +1,10 @@
 """The whole contract: where the data come from, the interface, the policy, and how the last two go together."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from treadle.spec.addresses import holds_secret
 from treadle.spec.interface import Interface, Task
 from treadle.spec.part import Frozen, Name
 from treadle.spec.policy import Policy
@@ -60,7 +60,7 @@ class TableSource(Frozen):
             raise ValueError("name the database by url or by variable, one of the two")
         if bool(self.table) == bool(self.query):
             raise ValueError("name the rows by table or by query, one of the two")
-        if re.search(r"://[^/@]*:[^/@]+@", self.url):
+        if holds_secret(self.url):
             raise ValueError("a password must not stand here: put the URL into an environment variable and name that under variable")
         return self
 
@@ -71,6 +71,12 @@ class DownloadSource(Frozen):
     kind: Literal["download"]
     url: str = Field(pattern=r"^https?://", description="Where the file is.")
     rows_digest: RowsDigest = Field("", description="SHA-256 over the sorted canonical rows after parsing; empty: not checked.")
+
+    @model_validator(mode="after")
+    def _no_secret(self) -> Self:
+        if holds_secret(self.url):
+            raise ValueError("a password or signature must not stand here: bring the file into the data mirror, or name a public address")
+        return self
 
 
 class SimulatedSource(Frozen):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from treadle.errors import StoreUnavailable
+from treadle.spec.addresses import without_secrets
 from treadle.state.schema import metadata
 
 BUSY_SECONDS = 10
@@ -44,12 +45,12 @@ class Store:
                 raise StoreUnavailable(self.url, f"{self.dialect} is not among the databases that Treadle runs on: sqlite, postgresql.")
             self._writer, self._reader = _ENGINES[self.dialect](url)
         except (ArgumentError, NoSuchModuleError) as error:
-            raise StoreUnavailable(url.rsplit("@", maxsplit=1)[-1], str(error)) from error
+            raise StoreUnavailable(without_secrets(url), str(error)) from error
 
     @property
     def url(self) -> str:
         """The URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+        return without_secrets(self._url.render_as_string(hide_password=False))
 
     def create(self) -> None:
         """Make the folder and the tables that are missing. Several processes may do so at once.

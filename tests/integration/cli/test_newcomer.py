@@ -98,7 +98,7 @@ def test_the_python_is_too_old(tmp_path: Path) -> None:
     for name in ("python3", "python3.11", "python3.12", "python3.13"):
         old = tmp_path / "bin" / name
         old.parent.mkdir(exist_ok=True)
-        old.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit 0\nexit 1\n', encoding="utf-8")
         old.chmod(0o755)
     clone = tmp_path / "clone"
     (clone / "scripts").mkdir(parents=True)
@@ -108,7 +108,9 @@ def test_the_python_is_too_old(tmp_path: Path) -> None:
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
     done = subprocess.run(["scripts/setup"], cwd=clone, env={"PATH": path}, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "Python 3.11 or newer is needed, and no python3 on the PATH is one." in done.stderr
+    assert "Python 3.11 or newer is needed; /" in done.stderr
+    assert " is 3.9.2." in done.stderr
+    assert "sudo apt-get install python3.11" in done.stderr
 
 
 def test_the_project_has_a_space_in_its_name(folder: Path) -> None:

@@ -1,8 +1,10 @@
+import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from rich.console import Console
 from rich.table import Table
 
 from treadle.console import out
@@ -64,3 +66,16 @@ def test_a_step_of_a_long_command_is_told_to_a_person_alone(capsys: pytest.Captu
 def test_a_verdict_is_a_headline_and_its_reasons(*, passed: bool, said: str) -> None:
     verdict = Verdict("v", "iris", 2, "d", "gate", passed, ("One.", "Two."), "p", {}, 1.0)
     assert out.verdict_text(verdict) == f"iris version 2 {said}.\n  - One.\n  - Two."
+
+
+def test_a_terminal_is_told_what_takes_long_and_a_script_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with out.working("Looking"):
+        pass
+    assert capsys.readouterr() == ("", "")
+    file = io.StringIO()
+    monkeypatch.setattr(out, "aside", Console(file=file, force_terminal=True))
+    with out.working("Looking"):
+        pass
+    assert "Looking" in file.getvalue()
