@@ -7,6 +7,7 @@ from typing import Any
 from treadle.drafting import texts
 from treadle.drafting.guess import Assumptions, Column
 from treadle.drafting.look import Table
+from treadle.drafting.yaml_text import visible
 
 WIDTH = 88
 """Where formatters break lines by default."""
@@ -35,6 +36,7 @@ class _Plan:
         self.truths = [column for column in kept if column.sight.kind == "boolean"]
         self.dates = [column for column in kept if column.sight.kind == "date"]
         self.tails = [column for column in kept if column.other]
+        self.constant_of = dict(zip([column.name for column in self.tails], _constants(self.tails), strict=True))
         self.from_texts = table.reading.kind == "csv"
 
     # What stands above load().
@@ -62,7 +64,7 @@ class _Plan:
         for column in self.tails:
             categories = getattr(column.feature, "categories", ())
             yield from _named(
-                _constant(column),
+                self.constant_of[column.name],
                 [one for one in categories if one != column.other],
                 f"As in model.yaml; every other {column.name} is {column.other!r}.",
             )
@@ -184,7 +186,7 @@ class _Plan:
         if self.goal.mapping is not None:
             yield f"frame[{name}] = frame[{name}].map(CLASSES)"
         if self.goal.unlabelled:
-            yield f"frame = frame.dropna(subset=[{name}])  # {self.goal.unlabelled} rows had no {self.goal.name}"
+            yield f"frame = frame.dropna(subset=[{name}])  # {self.goal.unlabelled} rows had no {visible(self.goal.name)}"
         if self.goal.rare:
             yield f"frame = frame[~frame[{name}].isin(TOO_RARE)]"
 
@@ -220,7 +222,7 @@ class _Plan:
             if as_text and column.sight.kind == "number" and not column.sight.text:
                 yield f'frame[{name}] = frame[{name}].astype("Int64").astype("string")'
             if column.other:
-                yield f"known = frame[{name}].isin({_constant(column)}) | frame[{name}].isna()"
+                yield f"known = frame[{name}].isin({self.constant_of[column.name]}) | frame[{name}].isna()"
                 yield f"frame[{name}] = frame[{name}].where(known, {_literal(column.other)})"
 
 
@@ -315,9 +317,17 @@ def _literal(value: object) -> str:
     return f'"{quoted[1:-1]}"' if '"' not in value and not quoted.startswith('"') and "\\'" not in quoted else quoted
 
 
-def _constant(column: Column) -> str:
-    plain = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in column.name.upper())
-    return f"KEPT_{plain}"
+def _constants(columns: Sequence[Column]) -> list[str]:
+    """Return the name of each column's constant, each once: names that differ in signs or accents only get numbers."""
+    found: list[str] = []
+    for column in columns:
+        letters = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in column.name.upper())
+        plain = name = f"KEPT_{letters}"
+        number = 2
+        while name in found:
+            name, number = f"{plain}_{number}", number + 1
+        found.append(name)
+    return found
 
 
 def _plain_calls(marks: str, decimal: str) -> list[str]:
@@ -332,4 +342,4 @@ def _in_class(marks: str) -> str:
 
 
 def _quoted_in_docstring(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
+    return visible(text.replace("\\", "\\\\").replace('"""', "'''").rstrip('"'))

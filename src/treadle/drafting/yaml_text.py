@@ -20,7 +20,16 @@ def scalar(value: object) -> str:
         return f"{value:.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.12g}"
     text = str(value)
     plain = _PLAIN.fullmatch(text) is not None and yaml.safe_load(text) == text
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else visible(json.dumps(text, ensure_ascii=False))
+
+
+def visible(text: str) -> str:
+    """Return a text on one line: what is no visible character as its escape, which YAML and Python read alike."""
+    return "".join(letter if letter.isprintable() else _escape(ord(letter)) for letter in text)
+
+
+def _escape(point: int) -> str:
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
 
 
 def listing(key: str, values: Sequence[object], indent: int) -> Iterator[str]:
@@ -34,5 +43,5 @@ def listing(key: str, values: Sequence[object], indent: int) -> Iterator[str]:
 
 
 def comment(text: str, indent: int) -> Iterator[str]:
-    """Yield a sentence as lines of comment."""
-    yield from textwrap.wrap(text, WIDTH, initial_indent=" " * indent + "# ", subsequent_indent=" " * indent + "# ")
+    """Yield a sentence as lines of comment. YAML ends a comment at more characters than textwrap knows: none of them is left."""
+    yield from textwrap.wrap(visible(text), WIDTH, initial_indent=" " * indent + "# ", subsequent_indent=" " * indent + "# ")
