@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from treadle.projects import CODE_FILE, CONTRACT_FILE, find
 from treadle.registry.tracking import Registered
 from treadle.registry.versions import train_and_register
 from treadle.settings import MARKER, Workspace
+from treadle.spec import load_contract
 from treadle.state.store import Store
 from treadle.telling import Tell
 
@@ -34,6 +36,9 @@ WRITTEN_FILE = "published.json"
 
 RARE = 0.1
 """Where a class has a smaller share, accuracy and ROC-AUC say little of it."""
+
+POLICY = re.compile(r"^policy:.*\n?(?:(?:[ \t#].*)?\n|[ \t#].*\Z)*", re.MULTILINE)
+"""The policy half of a model.yaml in blocks, with its comments."""
 
 HEAD = "# Published from a notebook by treadle.publish. It is yours now: `treadle train {name}` trains it anew from these files.\n"
 
@@ -74,14 +79,17 @@ def publish(  # noqa: PLR0913 - what can be said of a model from a notebook
         ProjectEdited: there is a project of this name that publish has not written, or that was changed since.
         NotPublishable, AnswersDiffer, NotWritable, NotExportable: the estimator cannot be published; the error says what to change.
         DataInvalid, SplitImpossible: the rows cannot be trained on.
+        ContractInvalid: the model.yaml that is there cannot be read, so that its policy could not be kept.
         PublishRefused: the gate lets it not pass.
+        ConsentMissing: it does, but people must agree (``policy.approval``), as for ``treadle promote``.
     """
     if not NAME.fullmatch(name):
         raise ProjectNameInvalid(name, f'treadle.publish(…, name="{proposal(name)}")')
     estimator = unwrapped(fitted)
     found = taken(estimator, features, answers, positive=positive)
     agreed = agreement(estimator, _named(estimator, features), found)
-    folder = _written(workspace, name, project_files(name, estimator, found), replace=replace)
+    files = project_files(name, estimator, found, policy=_kept_policy(workspace.projects_dir / name))
+    folder = _written(workspace, name, files, replace=replace)
     project = find(workspace, name)
     registered = train_and_register(workspace, store, project, seed=seed, published=estimator, tell=tell)
     verdict, deployment = Loop(workspace, store).promote(project, registered.version, actor=actor)
@@ -95,8 +103,28 @@ def _named(estimator: Any, features: Any) -> Any:
     return features[list(names)] if names is not None and isinstance(features, pd.DataFrame) else features
 
 
-def project_files(name: str, estimator: BaseEstimator, found: Taken) -> dict[str, bytes]:
-    """Return the files of the project.
+def _kept_policy(folder: Path) -> str:
+    """Return the policy half of the project that is there, as it is written; nothing where there is none.
+
+    Raises:
+        ContractInvalid: it cannot be read. To go on without it might drop a limit of the gate or a consent that it asks for.
+    """
+    path = folder / CONTRACT_FILE
+    if not path.is_file():
+        return ""
+    load_contract(path)
+    text = path.read_text(encoding="utf-8")
+    policy = yaml.safe_load(text).get("policy")
+    if policy is None:
+        return ""
+    block = POLICY.search(text)
+    if block and yaml.safe_load(block[0]) == {"policy": policy}:
+        return block[0].rstrip("\n") + "\n"
+    return yaml.safe_dump({"policy": policy}, sort_keys=False, allow_unicode=True)
+
+
+def project_files(name: str, estimator: BaseEstimator, found: Taken, *, policy: str = "") -> dict[str, bytes]:
+    """Return the files of the project; ``policy`` is the text of a policy half to keep.
 
     Raises:
         NotWritable: no code can make the estimator anew.
@@ -105,7 +133,7 @@ def project_files(name: str, estimator: BaseEstimator, found: Taken) -> dict[str
     if found.classes is not None:
         _weigh_by_index(learning, [value.item() if hasattr(value, "item") else value for value in found.classes])
     return {
-        CONTRACT_FILE: contract_text(name, found).encode(),
+        CONTRACT_FILE: contract_text(name, found, policy=policy).encode(),
         CODE_FILE: code_text(name, learning).encode(),
         DATA_FILE: parquet(found.frame),
     }
@@ -118,20 +146,22 @@ def _weigh_by_index(estimator: Any, classes: Sequence[Any]) -> None:
             estimator.set_params(**{key: {classes.index(one): weight for one, weight in weights.items()}})
 
 
-def contract_text(name: str, found: Taken) -> str:
-    """Return the text of model.yaml."""
+def contract_text(name: str, found: Taken, *, policy: str = "", head: str = HEAD, origin: str = "published from a notebook") -> str:
+    """Return the text of model.yaml, with the text of a policy half if there is one to keep."""
+    count = len(found.interface.features)
+    columns = "1 column" if count == 1 else f"{count} columns"
     interface = found.interface.model_dump(mode="json", exclude_defaults=True)
     contract: dict[str, Any] = {
         "name": name,
-        "description": f"{found.interface.target.name}, predicted from {len(found.interface.features)} columns; published from a notebook.",
+        "description": f"{found.interface.target.name}, predicted from {columns}; {origin}.",
         "data": [{"kind": "file", "path": f"projects/{name}/{DATA_FILE}"}],
         "interface": interface,
     }
     rarest = min(found.frame[found.interface.target.name].value_counts(normalize=True)) if found.interface.task == "binary" else 1.0
-    if rarest < RARE:
+    if rarest < RARE and not policy:
         contract["policy"] = {"gate": {"metric": "average_precision"}}
     text = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, default_flow_style=None, width=118)
-    return HEAD.format(name=name) + text
+    return head.format(name=name) + text + policy
 
 
 def code_text(name: str, estimator: Any) -> str:
