@@ -6,6 +6,7 @@ import pytest
 from treadle.retraining.decide import Situation, decide, failures_in_a_row
 from treadle.spec import RetrainPolicy
 from treadle.state.episodes import Episode
+from treadle.state.pauses import Pause
 from treadle.state.turns import Turn
 
 NOW = 10_000.0
@@ -65,6 +66,14 @@ def test_what_holds_a_turn_back(changes: dict[str, Any], enabled: bool, said: st
     assert decision.episode is None
     assert said in decision.reason
     assert not decision.ask
+
+
+def test_a_pause_holds_back_what_would_open_a_turn() -> None:
+    pause = Pause("churn", 1, paused=True, reason="The data move.", actor="ada", at=NOW - 60)
+    decision = decide(situation(pause=pause), POLICY)
+    assert decision.episode is None
+    assert "Paused by ada" in decision.reason
+    assert "`treadle resume churn`" in decision.reason
 
 
 def test_the_policy_can_switch_retraining_off() -> None:
