@@ -195,3 +195,11 @@ def test_every_sentence_is_one() -> None:
     found: list[Change] = [change for new in interfaces for change in changes(OLD, new)]
     assert len(found) > 15
     assert all(change.sentence.endswith(".") and change.column in change.sentence for change in found)
+
+
+def test_a_short_name_within_a_long_one_tells_nothing() -> None:
+    """`age` stands in `mortgage_rate`, and is no older name of it."""
+    old, new = (interface_of(NumberFeature(name=name, type="number")) for name in ("age", "mortgage_rate"))
+    assert renamed(old, new, {}) == {}
+    old, new = (interface_of(NumberFeature(name=name, type="number")) for name in ("price", "price_eur"))
+    assert renamed(old, new, {}) == {"price": "price_eur"}

@@ -4,16 +4,17 @@ import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from treadle.bundle.place import BundlePlace
-from treadle.data.files import Problem, Row, columns_of, dialect_of, kind_of, rows_of
-from treadle.data.labels import Labels, find_columns
+from treadle.data.files import Problem, columns_of, dialect_of, kind_of, rows_of
+from treadle.data.files import Row as Line
+from treadle.data.labels import KEYS, Labels, find_columns, follow, key_of
 from treadle.errors import LabelColumnsInvalid, LabelsRefused
 from treadle.projects import Project
 from treadle.settings import Workspace
@@ -57,8 +58,17 @@ class _Source:
     path: Path
     columns: Sequence[str]
     labels: Labels
+    last: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Of lines without a time that name the same prediction the last one counts: its number among the good lines, by the key."""
 
-    def read(self) -> Iterator[tuple[Row, dict[str, Any] | None, list[Problem]]]:
+    def good(self) -> Iterator[dict[str, Any]]:
+        """Yield the labels of the good lines; of several without a time for one prediction the last."""
+        labels = (label for _, label, _ in self.read() if label is not None)
+        for number, label in enumerate(labels):
+            if label["timed"] or self.last[key_of(label)] == number:
+                yield label
+
+    def read(self) -> Iterator[tuple[Line, dict[str, Any] | None, list[Problem]]]:
         """Yield every line with its label, or with what is wrong with it."""
         for row in rows_of(self.path):
             yield row, *self.labels.read(row)
@@ -126,6 +136,8 @@ def _check(workspace: Workspace, model: str, source: _Source, now: float) -> tup
     with closing(_BadLines(kept, source.columns)) as bad:
         for row, label, wrong in source.read():
             read += 1
+            if label is not None and not label["timed"]:
+                source.last[key_of(label)] = read - refused - 1
             if label is None:
                 refused += 1
                 told = [problem.told for problem in wrong]
@@ -142,7 +154,7 @@ class _BadLines:
         self._columns = columns
         self._file: TextIO | None = None
 
-    def write(self, row: Row, problems: Sequence[str]) -> None:
+    def write(self, row: Line, problems: Sequence[str]) -> None:
         """Keep one line. The file is made with the first."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,19 +171,42 @@ class _BadLines:
 
 def _insert(store: Store, source: _Source) -> int:
     """Insert the good lines; return how many labels were not in the log yet."""
-    new, good = 0, (label for _, label, _ in source.read() if label is not None)
+    new, good = 0, source.good()
     while bite := list(islice(good, BITE)):
         with store.write() as conn:
-            before = _there(conn, bite)
-            log.insert_labels(conn, bite)
-            new += len({label["label_id"] for label in bite}) - before
+            fresh = _fresh(conn, bite)
+            log.insert_labels(conn, list(fresh.values()))
+            new += len(fresh)
     return new
 
 
-def _there(conn: Connection, bite: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many of these labels the log has."""
-    ids = {label["label_id"] for label in bite}
-    return conn.execute(select(func.count()).where(label_table.c.label_id.in_(ids))).scalar_one()
+def _fresh(conn: Connection, bite: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the labels of a bite that say something which the log does not say yet, by their ids."""
+    standing = _standing(conn, [label for label in bite if not label["timed"]])
+    fresh: dict[str, Mapping[str, Any]] = {}
+    for label in bite:
+        then = None if label["timed"] else standing.get(key_of(label))
+        if then is not None and then.value == label["value"]:
+            continue
+        following = label if then is None else follow(label, then.label_id)
+        fresh[following["label_id"]] = following
+    known = conn.execute(select(label_table.c.label_id).where(label_table.c.label_id.in_(fresh))).scalars()
+    for there in list(known):
+        del fresh[there]
+    return fresh
+
+
+def _standing(conn: Connection, labels: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Row[Any]]:
+    """Return the label that counts now for each prediction that these labels name in the same way."""
+    found: dict[tuple[str, str], Row[Any]] = {}
+    for part in KEYS:
+        names = {label[part] for label in labels if label[part] is not None}
+        column = label_table.c[part]
+        said = select(label_table).where(label_table.c.model == labels[0]["model"], column.in_(names)) if names else None
+        order = (label_table.c.event_at, label_table.c.received_at, label_table.c.label_id)
+        for row in conn.execute(said.order_by(*order)) if said is not None else ():
+            found[part, row._mapping[part]] = row  # noqa: SLF001 - SQLAlchemy's public way to a column by name
+    return found
 
 
 def _waiting(conn: Connection, model: str, received_at: float) -> int:

@@ -91,7 +91,8 @@ class Labels:
     def read(self, row: Row) -> tuple[dict[str, Any] | None, list[Problem]]:
         """Return a line as a row of the table ``labels``; or None, and what is wrong with it.
 
-        The label's id follows from its content alone, so that a line that is read twice is one label.
+        The label's id follows from its content alone, so that a line that is read twice is one label. ``timed`` says whether the line
+        tells when it became true; without, it holds from now on (see ``follow``).
         """
         if row.trouble:
             return None, [Problem("", "", row.trouble)]
@@ -109,6 +110,7 @@ class Labels:
             "value": value,
             "event_at": self._now if at is None else at,
             "received_at": self._now,
+            "timed": at is not None,
         }, []
 
     def _key(self, cells: Mapping[str, Any]) -> tuple[str, str, list[Problem]]:
@@ -135,6 +137,16 @@ class Labels:
         if at is None or not 0 <= at <= self._now + CLOCK_SECONDS:
             problems.append(Problem(str(self._columns.at), _text(given), AT_ALLOWED))
         return at
+
+
+def key_of(label: Mapping[str, Any]) -> tuple[str, str]:
+    """Return by what a label names its prediction, and that name."""
+    return next((part, label[part]) for part in KEYS if label[part] is not None)
+
+
+def follow(label: Mapping[str, Any], standing: str) -> dict[str, Any]:
+    """Return a label without a time as one that follows the label ``standing``: to go back to an older value is a new label, too."""
+    return {**label, "label_id": str(uuid.uuid5(_NAMESPACE, f"{label['label_id']} after {standing}"))}
 
 
 def epoch(value: object) -> float | None:

@@ -76,6 +76,23 @@ def test_a_second_import_adds_nothing(desk: Desk, tmp_path: Path) -> None:
     assert desk(path, now=NOW + 90) == Imported("churn", read=4, new=0, known=4, joined=0, waiting=0, refused=0, kept=None)
 
 
+def test_going_back_to_an_older_value_is_news(desk: Desk, tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "truth.csv"
+    for day, (value, new) in enumerate([("stayed", 1), ("churned", 1), ("stayed", 1), ("stayed", 0)]):
+        path.write_text(f"request_id,churn\nr1,{value}\n")
+        assert desk(path, now=NOW + day).new == new
+    with store.read() as conn:
+        newest = conn.execute(select(labels.c.value).order_by(labels.c.event_at.desc()).limit(1)).scalar_one()
+    assert newest == "stayed"
+
+
+def test_of_several_lines_for_one_prediction_the_last_counts_however_often_they_come(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text("request_id,churn\nr1,stayed\nr2,stayed\nr1,churned\n")
+    assert [desk(path, now=NOW + day).new for day in range(3)] == [2, 0, 0]
+    assert desk.joined() == {("r1", "churned"): "p1", ("r2", "stayed"): "p2"}
+
+
 def test_a_label_that_came_before_its_prediction_is_joined_then(desk: Desk, tmp_path: Path, store: Store) -> None:
     (tmp_path / "truth.csv").write_text("prediction_id,churn\np9,churned\n")
     assert desk(tmp_path / "truth.csv").waiting == 1

@@ -68,6 +68,7 @@ def test_a_line_becomes_a_label() -> None:
         "value": "yes",
         "event_at": datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp(),
         "received_at": NOW,
+        "timed": True,
     }
 
 

@@ -50,6 +50,7 @@ def bills() -> DataFrame:
         ("total is not null", (2,)),
         ("total is null or total > 0", (3,)),
         ("not trial", (0,)),
+        ("total < 15 and `Price (EUR)` > 3", (1, 2, 3)),  # false and unknown is false
         ("trial == true or total > 15", (3,)),
         ("trial", (1, 3)),
         ("plan in ('basic', 'gold')", (1,)),
