@@ -118,7 +118,7 @@ class TableUnreadable(TreadleError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"The file {path} cannot be read as a table: {reason}.",
-            fix=f"Give a CSV, a Parquet file, or JSON with an object per row; `ls {path.parent}` shows what is there, `file {path}` what it is.",
+            fix=f"Give a CSV, a Parquet file, or JSON with an object per row; `ls -l {path.parent}` shows what is there.",
         )
 
 
@@ -151,5 +151,5 @@ class RowsRefused(TreadleError):
         super().__init__(
             f"Rows of {path} do not fit the contract, so they were not asked.",
             problems=problems,
-            fix=f"Mend them and ask again; for a file in its first form, which load() in model.py reads: `treadle predict MODEL {path} --raw`.",
+            fix=f"Mend them and ask again; a file in its first form, which load() in model.py reads: `treadle predict MODEL {path} --raw`.",
         )
