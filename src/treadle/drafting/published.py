@@ -1,9 +1,11 @@
 """The handle of a published model: it asks the running service as the notebook would ask the estimator."""
 
+import math
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,17 @@ from numpy.typing import NDArray
 from treadle.drafting.agreement import Agreement
 from treadle.drafting.publish import Made, unwrapped
 from treadle.drafting.taken import Taken, columns
-from treadle.errors import RequestRefused, ServiceRunning, ServiceUnreachable
+from treadle.engine.columns import column as allowed
+from treadle.errors import NotAskable, NotPublishable, RequestRefused, ServiceRunning, ServiceUnreachable
 from treadle.settings import Workspace
-from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
+from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface, NumberFeature
 from treadle.stack import Stack, address
 
 BATCH = 1000
 """Rows of one request."""
+
+SHOWN = 20
+"""Most values that a refusal lists."""
 
 PATIENCE = 60.0
 """Seconds until a service that runs already must serve the new version."""
@@ -69,7 +75,11 @@ class Published:
     def _ask(self, features: Any) -> list[dict[str, Any]]:
         if not self.address:
             raise ServiceUnreachable("this handle", "it was published without serve=True, or was stopped")
-        rows = payloads(self._taken.interface, columns(self._fitted, features))
+        try:
+            table = columns(self._fitted, features)
+        except NotPublishable as error:
+            raise NotAskable(error.reason, "Pass a table with the columns that it was fitted on.") from error
+        rows = payloads(self._taken.interface, table)
         answers: list[dict[str, Any]] = []
         with httpx.Client(timeout=60) as client:
             for start in range(0, len(rows), BATCH):
@@ -104,23 +114,49 @@ def stop(home: Path) -> None:
 
 
 def payloads(interface: Interface, table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as a request carries them."""
-    values = [list(_values(feature, table[feature.name])) for feature in interface.features]
+    """Return the rows as a request carries them.
+
+    Raises:
+        NotAskable: a value is of another kind than its column in the contract. None is changed to be sent: the notebook would not either.
+    """
+    problems: list[str] = []
+    values = [_values(feature, table[feature.name], problems) for feature in interface.features]
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        reason = f"{len(problems)} value{'s are' if len(problems) > 1 else ' is'} of another kind than in what it was fitted on"
+        raise NotAskable(reason, "Give the columns the types that they had there.", problems=[*problems[:SHOWN], *more])
     return [dict(zip(interface.feature_names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
-def _values(feature: Feature, column: "pd.Series[Any]") -> Iterator[Any]:
-    for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True):
-        if missing:
-            yield None
-        elif isinstance(feature, CategoryFeature):
-            yield str(value)
-        elif isinstance(feature, BooleanFeature):
-            yield bool(value)
-        elif isinstance(feature, DateFeature):
-            yield pd.Timestamp(value).date().isoformat()
-        else:
-            yield int(value) if feature.type == "integer" else float(value)
+def _values(feature: Feature, column: "pd.Series[Any]", problems: list[str]) -> list[Any]:
+    """Return the values of a column as JSON has them; what is of another kind becomes a problem."""
+    found = []
+    for row, (value, missing) in enumerate(zip(column.tolist(), column.isna().tolist(), strict=True)):
+        try:
+            found.append(None if missing else _sent(feature, value))
+        except ValueError:
+            problems.append(f"rows.{row}.{feature.name} is {value!r}; allowed: {allowed(feature).allowed}")
+    return found
+
+
+def _sent(feature: Feature, value: Any) -> Any:
+    """Return one value as JSON has it.
+
+    Raises:
+        ValueError: it would be another one there.
+    """
+    if isinstance(feature, CategoryFeature) and isinstance(value, str):
+        return str(value)
+    if isinstance(feature, BooleanFeature) and isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(feature, DateFeature) and isinstance(value, date):
+        return pd.Timestamp(value).date().isoformat()
+    if isinstance(feature, NumberFeature) and isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        if feature.type == "number":
+            return float(value)
+        if value % 1 == 0:
+            return int(value)
+    raise ValueError
 
 
 def _asked(client: httpx.Client, url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

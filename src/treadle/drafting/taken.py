@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas import DataFrame, Series
 from pydantic import ValidationError
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -72,12 +73,18 @@ def require_fitted(fitted: Any) -> None:
     Raises:
         NotPublishable: it is not.
     """
-    if not (is_classifier(fitted) or is_regressor(fitted)):
-        raise NotPublishable(f"a {type(fitted).__name__} is neither a classifier nor a regressor", "Publish the whole pipeline.")
+    # scikit-learn asks for the tags of an estimator, which nothing else has.
+    if not isinstance(fitted, BaseEstimator) or not (is_classifier(fitted) or is_regressor(fitted)):
+        kind = f"the class {fitted.__name__}" if isinstance(fitted, type) else f"{_article(type(fitted).__name__)} {type(fitted).__name__}"
+        raise NotPublishable(f"this is {kind}, not a classifier or regressor", "Publish the fitted estimator, or the whole pipeline.")
     try:
         check_is_fitted(fitted)
     except NotFittedError as error:
         raise NotPublishable("it is not fitted yet", "Call fit(X, y), then publish it with the same X and y.") from error
+
+
+def _article(name: str) -> str:
+    return "an" if name[0] in "aeiouAEIO" else "a"
 
 
 def columns(fitted: Any, features: Any) -> DataFrame:
@@ -129,7 +136,14 @@ def _classes(fitted: Any, y: NDArray[Any]) -> NDArray[Any] | None:
 def _target(name: str, classes: NDArray[Any] | None, positive: object) -> Target:
     if classes is None:
         return Target(name=name)
+    if positive is not None and str(positive) not in {str(value) for value in classes}:
+        raise NotPublishable(f"positive={positive!r} is none of its classes", _meant(str(positive), classes))
     return Target(name=name, classes=tuple(str(value) for value in classes), positive=None if positive is None else str(positive))
+
+
+def _meant(positive: str, classes: NDArray[Any]) -> str:
+    near = get_close_matches(positive, [str(value) for value in classes], n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(repr(str(value)) for value in classes)}."
 
 
 def _target_name(answers: Any, features: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ Errors become text or an HTTP status only at the edges (``cli`` and ``serving``)
 from treadle.errors.adoption import (
     AnswersDiffer,
     FunctionUnusable,
+    NotAskable,
     NotPublishable,
     NotWritable,
     ProjectEdited,
@@ -174,6 +175,7 @@ __all__ = [
     "NoService",
     "NoTable",
     "NobodyNamed",
+    "NotAskable",
     "NotAsked",
     "NotDeployed",
     "NotExportable",

@@ -23,6 +23,14 @@ class NotPublishable(TreadleError):
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(f"This cannot be published: {reason}.", fix=fix)
+        self.reason = reason
+
+
+class NotAskable(TreadleError):
+    """Rows of a notebook cannot be asked as they are: a column is missing, or a value would have to be changed to be sent."""
+
+    def __init__(self, reason: str, fix: str, *, problems: Sequence[str] = ()) -> None:
+        super().__init__(f"This cannot be asked: {reason}.", problems=problems, fix=fix)
 
 
 class AnswersDiffer(TreadleError):
