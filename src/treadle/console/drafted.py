@@ -20,13 +20,14 @@ def parts(made: Drafted) -> "Iterator[str | Table]":
     yield from _listed("Look at these", made.warnings)
     folder = _near(Path(made.folder))
     yield f"\nWritten: {folder}/model.yaml, model.py, policy.demo.yaml. They are yours: each guess stands there with its reason."
-    yield "\n".join(["\nNext:", *(f"  {command}" for command in made.next)])
+    if made.next:
+        yield "\n".join(["\nNext:", *(f"  {command}" for command in made.next)])
 
 
 def columns(made: Drafted) -> Table:
     """Return a row per column of the table."""
     kept = sum(column.treatment not in {"left out", "target", "entity", "time"} for column in made.columns)
-    title = f"{made.name}: {made.target} from {kept} columns and {made.rows:,} rows of {made.source}, measured by {made.metric}"
+    title = f"{made.name}: {made.target} from {kept} {'column' if kept == 1 else 'columns'} and {made.rows:,} rows of {made.source}, measured by {made.metric}"
     table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("column", "becomes", "because"):
         table.add_column(heading, overflow="fold")

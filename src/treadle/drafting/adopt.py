@@ -16,7 +16,7 @@ from treadle.bundle.durable import write_through
 from treadle.drafting.asked import Asked
 from treadle.drafting.publish import contract_text, parquet, unwrapped
 from treadle.drafting.taken import taken
-from treadle.drafting.write import MARKER_TEXT, NAME, Drafted, draft, proposal
+from treadle.drafting.write import MARKER_TEXT, NAME, Drafted, draft, next_commands, proposal
 from treadle.errors import FunctionUnusable, ProjectExists, ProjectNameInvalid
 from treadle.projects import CODE_FILE, CONTRACT_FILE
 from treadle.settings import MARKER, Workspace
@@ -83,8 +83,7 @@ def adopt(named: str, asked: Asked, workspace: Workspace) -> Adopted:
     folder = workspace.projects_dir / asked.name
     write_through(folder / file, path.read_bytes())
     name = asked.name
-    commands = (f"treadle check {name}", f"treadle train {name}", f"treadle promote {name}", "treadle serve")
-    return Adopted(name, str(folder), type(estimator).__name__, drafted, commands)
+    return Adopted(name, str(folder), type(estimator).__name__, drafted, next_commands(name))
 
 
 def _parted(named: str, asked: Asked) -> tuple[Path, Callable[..., Any]]:

@@ -55,7 +55,9 @@ def _head(name: str, table: Table, assumed: Assumptions) -> Iterator[str]:
     )
     yield f"name: {name}"
     what = {"binary": "Which of two classes", "multiclass": "Which class", "regression": "How much"}[goal.task]
-    yield f"description: {scalar(f'{what} is {goal.name}? Predicted from {count} columns of {table.called}.')}"
+    asks = goal.name.rstrip("? ") or goal.name
+    columns = "1 column" if count == 1 else f"{count} columns"
+    yield f"description: {scalar(f'{what} is {asks}? Predicted from {columns} of {table.called}.')}"
 
 
 def _data(table: Table) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Read a file without deciding anything about its values."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,11 +25,12 @@ OTHER_FORMATS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How a table is read: a CSV with its separator and encoding, a Parquet file, or rows from a database."""
+    """How a table is read: a CSV with its separator, encoding and header as it is written, a Parquet file, or rows from a database."""
 
     kind: Literal["csv", "parquet", "sql"]
     separator: str = ","
     encoding: str = "utf-8"
+    header: tuple[str, ...] = ()
 
 
 def read_file(path: Path, asked: Asked) -> tuple[DataFrame, Reading]:
@@ -48,7 +49,8 @@ def read_file(path: Path, asked: Asked) -> tuple[DataFrame, Reading]:
         if content.lstrip().startswith(magic):
             raise NoTable(asked.origin, what, f"{advice}, then type `{asked.command(origin='FILE')}`")
     reading = _dialect(content, asked)
-    return _csv(path, reading, asked), reading
+    frame = _csv(path, reading, asked)
+    return frame, replace(reading, header=_header(path, reading))
 
 
 def _dialect(content: bytes, asked: Asked) -> Reading:
@@ -80,6 +82,12 @@ def _csv(path: Path, reading: Reading, asked: Asked) -> DataFrame:
         reason = "its first line holds numbers where the names of the columns belong"
         raise NoTable(asked.origin, reason, f"Put a line of names above, then type `{asked.command()}`")
     return frame.fillna("")
+
+
+def _header(path: Path, reading: Reading) -> tuple[str, ...]:
+    """Return the names of the columns as they are written: pandas numbers those that stand twice."""
+    first = pd.read_csv(path, sep=reading.separator, encoding=reading.encoding, dtype=str, keep_default_na=False, header=None, nrows=1)
+    return tuple(first.iloc[0])
 
 
 def _parquet(path: Path, asked: Asked) -> DataFrame:

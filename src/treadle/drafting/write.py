@@ -3,7 +3,8 @@
 import re
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -170,9 +171,19 @@ def _told(asked: Asked, table: Table, assumed: Assumptions, folder: Path, made_w
         assumed.rows,
         tuple(columns),
         _assumptions(table, assumed),
-        tuple(f"{column.raw.strip()}: {column.warning}" for column in assumed.columns if column.warning),
+        (*_twice(table, assumed), *(f"{column.raw.strip()}: {column.warning}" for column in assumed.columns if column.warning)),
         _next(asked),
     )
+
+
+def _twice(table: Table, assumed: Assumptions) -> Iterator[str]:
+    """Yield a sentence for each name that stands more than once in the header of a file."""
+    header = table.reading.header
+    for name, count in Counter(header).items():
+        if count > 1:
+            alike = [(place, called) for place, called in enumerate(table.frame.columns) if header[place] == name]
+            told = [f"column {place + 1}, here {called!r}{' (the target)' * (called == assumed.goal.raw)}" for place, called in alike]
+            yield f"The header names {name!r} {'twice' if count == 2 else f'{count} times'}: {'; '.join(told)}."
 
 
 def _about_target(assumed: Assumptions) -> str:
@@ -196,4 +207,9 @@ def _assumptions(table: Table, assumed: Assumptions) -> tuple[str, ...]:
 
 def _next(asked: Asked) -> tuple[str, ...]:
     export = (f'export {asked.variable}="…"  # the URL of the database, wherever treadle runs',) if asked.secret else ()
-    return (*export, f"treadle train {asked.name}", f"treadle promote {asked.name}", "treadle serve", f"treadle predict {asked.name}")
+    return (*export, *next_commands(asked.name))
+
+
+def next_commands(name: str) -> tuple[str, ...]:
+    """Return what is typed for a new project, from its files to a service."""
+    return (*(f"treadle {command} {name}" for command in ("check", "train", "evaluate", "promote")), "treadle up")
