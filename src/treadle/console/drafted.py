@@ -27,7 +27,8 @@ def parts(made: Drafted) -> "Iterator[str | Table]":
 def columns(made: Drafted) -> Table:
     """Return a row per column of the table."""
     kept = sum(column.treatment not in {"left out", "target", "entity", "time"} for column in made.columns)
-    title = f"{made.name}: {made.target} from {kept} {'column' if kept == 1 else 'columns'} and {made.rows:,} rows of {made.source}, measured by {made.metric}"
+    features = "1 column" if kept == 1 else f"{kept} columns"
+    title = f"{made.name}: {made.target} from {features} and {made.rows:,} rows of {made.source}, measured by {made.metric}"
     table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("column", "becomes", "because"):
         table.add_column(heading, overflow="fold")

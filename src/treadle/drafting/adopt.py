@@ -14,12 +14,17 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
 from treadle.bundle.durable import write_through
 from treadle.drafting.asked import Asked
+from treadle.drafting.construction import estimators
+from treadle.drafting.contract import policy_lines
+from treadle.drafting.goal import Goal
 from treadle.drafting.publish import contract_text, parquet, unwrapped
-from treadle.drafting.taken import taken
+from treadle.drafting.taken import Taken, taken
 from treadle.drafting.write import MARKER_TEXT, NAME, Drafted, draft, next_commands, proposal
-from treadle.errors import FunctionUnusable, ProjectExists, ProjectNameInvalid
+from treadle.errors import FunctionUnusable, NotExportable, ProjectExists, ProjectNameInvalid
 from treadle.projects import CODE_FILE, CONTRACT_FILE
 from treadle.settings import MARKER, Workspace
+from treadle.spec import Task
+from treadle.training import converters
 
 DATA_FILE = "data.parquet"
 
@@ -33,6 +38,8 @@ BUILD = '''def build(seed):
     seeds = {{name: seed for name in estimator.get_params() if name.rpartition("__")[2] == "random_state"}}
     return estimator.set_params(**seeds)
 '''
+
+HEAD = "# Adopted by `treadle adopt`. It is yours now: `treadle train {name}` trains it from these files.\n"
 
 LOAD = '''def load(path):
     """Return the rows that came with the estimator, in the form of the contract."""
@@ -63,6 +70,7 @@ def adopt(named: str, asked: Asked, workspace: Workspace) -> Adopted:
         FunctionUnusable: there is no such function, it fails, or it returns something else.
         ProjectNameInvalid, ProjectExists: the project cannot be called so.
         NotPublishable: the rows that it returns cannot be described.
+        NotExportable: a step of the estimator can never be exported, whatever it learns.
     """
     path, function = _parted(named, asked)
     made = _made(named, path, function, asked)
@@ -74,6 +82,7 @@ def adopt(named: str, asked: Asked, workspace: Workspace) -> Adopted:
     if rows is None and not asked.origin:
         fix = f"Return (estimator, X, y), or name a table: `treadle adopt {named} {asked.name} --from FILE --target COLUMN`."
         raise FunctionUnusable(named, "it returns an estimator alone, without rows to train it on", fix)
+    _require_exportable(estimator)
     file = path.name if path.name != CODE_FILE else "adopted.py"
     seed = "seed" if inspect.signature(function).parameters else ""
     words = {"file": file, "function": function.__name__, "seed": seed}
@@ -129,6 +138,25 @@ def _made(named: str, path: Path, function: Callable[..., Any], asked: Asked) ->
     return unwrapped(made)
 
 
+def _require_exportable(estimator: BaseEstimator) -> None:
+    """Refuse now what training would refuse only after it has fitted everything."""
+    task: Task = "binary" if is_classifier(estimator) else "regression"
+    for name, step in estimators(estimator):
+        refused = converters.never(step, task)
+        if refused is not None:
+            raise NotExportable(name or type(estimator).__name__, step, *refused)
+
+
+def _goal(found: Taken) -> Goal:
+    """Return the target of rows that came with an estimator, as a draft knows it."""
+    target, task = found.interface.target, found.interface.task
+    answers = found.frame[target.name]
+    if task == "regression":
+        return Goal(target.name, target.name, task, "", spread=float(answers.std()))
+    share = float(answers.value_counts(normalize=True).min())
+    return Goal(target.name, target.name, task, "", target.classes, target.positive, share=share)
+
+
 def _shown(made: Any) -> str:
     return f"{len(made)} things" if isinstance(made, tuple) else f"a {type(made).__name__}"
 
@@ -178,6 +206,8 @@ def _from_rows(asked: Asked, workspace: Workspace, words: dict[str, str], made: 
     if not (workspace.root / MARKER).is_file():
         write_through(workspace.root / MARKER, MARKER_TEXT.encode())
     folder.mkdir(parents=True)
-    write_through(folder / CONTRACT_FILE, contract_text(asked.name, found).encode())
+    policy = "\n".join(["", *policy_lines(_goal(found))]) + "\n"
+    contract = contract_text(asked.name, found, policy=policy, head=HEAD, origin=f"adopted from {words['file']}")
+    write_through(folder / CONTRACT_FILE, contract.encode())
     write_through(folder / DATA_FILE, parquet(found.frame))
     write_through(folder / CODE_FILE, f"{code}{LOAD}\n\n{BUILD.format(**words)}".encode())

@@ -75,6 +75,14 @@ def resolved(estimator: Any) -> Any:
     return mine
 
 
+def estimators(estimator: BaseEstimator) -> Iterator[tuple[str, BaseEstimator]]:
+    """Yield an estimator, fitted or not, and every one among its parameters, with the path of its names."""
+    yield "", estimator
+    for name, value in sorted(estimator.get_params(deep=True).items()):
+        if isinstance(value, BaseEstimator):
+            yield name.replace("__", "."), value
+
+
 def _plain(columns: Any) -> Any:
     return list(columns) if not isinstance(columns, slice | str | int) else columns
 

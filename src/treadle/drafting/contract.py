@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 
+from treadle.drafting.goal import Goal
 from treadle.drafting.guess import Assumptions, Column
 from treadle.drafting.look import Table
-from treadle.drafting.terms import Terms, quick_terms, terms
+from treadle.drafting.terms import quick_terms, terms
 from treadle.drafting.yaml_text import comment, listing, scalar
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, MirrorSource, NumberFeature, TableSource
 
 
 def contract_text(name: str, table: Table, assumed: Assumptions) -> str:
     """Return the text of model.yaml."""
-    return "\n".join([*_head(name, table, assumed), *_data(table), *_interface(assumed), *_policy(assumed, terms(assumed.goal))]) + "\n"
+    return "\n".join([*_head(name, table, assumed), *_data(table), *_interface(assumed), "", *policy_lines(assumed.goal)]) + "\n"
 
 
 def overlay_text(assumed: Assumptions) -> str:
@@ -123,10 +124,11 @@ def _left_out(assumed: Assumptions) -> Iterator[str]:
         yield from comment(f"  {column.raw}: {column.why}. {column.warning}".rstrip(), 4)
 
 
-def _policy(assumed: Assumptions, asked: Terms) -> Iterator[str]:
-    goal = assumed.goal
+def policy_lines(goal: Goal) -> Iterator[str]:
+    """Yield the policy half of a draft, with what is asked of a model for such a target."""
+    asked = terms(goal)
     better = "at most" if goal.task == "regression" else "at least"
-    yield from ("", "policy:", '  owner: ""', "  gate:", f"    metric: {asked.metric}")
+    yield from ("policy:", '  owner: ""', "  gate:", f"    metric: {asked.metric}")
     yield from comment(f"Margins of {asked.metric}: {asked.why}.", 4)
     yield f"    baseline_margin: {scalar(asked.baseline_margin)}"
     yield f"    champion_margin: {scalar(asked.champion_margin)}"

@@ -5,7 +5,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import date
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from treadle.drafting.taken import Taken, columns
 from treadle.engine.columns import column as allowed
 from treadle.errors import NotAskable, NotPublishable, RequestRefused, ServiceRunning, ServiceUnreachable
 from treadle.settings import Workspace
-from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface, NumberFeature
+from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 from treadle.stack import Stack, address
 
 BATCH = 1000
@@ -151,11 +150,11 @@ def _sent(feature: Feature, value: Any) -> Any:
         return bool(value)
     if isinstance(feature, DateFeature) and isinstance(value, date):
         return pd.Timestamp(value).date().isoformat()
-    if isinstance(feature, NumberFeature) and isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        if feature.type == "number":
-            return float(value)
-        if value % 1 == 0:
-            return int(value)
+    number = isinstance(value, float | int | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if feature.type == "number" and number:
+        return float(value)
+    if feature.type == "integer" and number and value % 1 == 0:
+        return int(value)
     raise ValueError
 
 

@@ -14,7 +14,8 @@ class NotWritable(TreadleError):
         super().__init__(
             f"{where} cannot be written down, so that nothing could train the model again: {reason}.",
             fix="Put what makes the estimator into a function of a file, and type `treadle adopt FILE.py:function NAME --from TABLE "
-            "--target COLUMN`.",
+            "--target COLUMN`. That does not help where the step itself cannot be exported, as a function of your own in a "
+            "FunctionTransformer: do it to the column before, in load().",
         )
 
 

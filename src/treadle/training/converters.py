@@ -24,7 +24,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from treadle.spec import Task
 from treadle.training.nearest import WRONG, instead
@@ -69,6 +69,17 @@ def refusal(step: BaseEstimator, task: Task) -> tuple[str, str] | None:
     if _library(step) == "lightgbm" and hasattr(step, "booster_"):
         return _refusal_of_lightgbm(step)
     return None
+
+
+def never(step: BaseEstimator, task: Task) -> tuple[str, str] | None:
+    """Return why no graph could ever be true to this step, fitted or not, and what to do instead, or None if the fit will tell."""
+    if isinstance(step, FunctionTransformer) and step.func is not None:
+        name = getattr(step.func, "__name__", type(step.func).__name__)
+        called = "a lambda" if name == "<lambda>" else f"the function {name}"
+        return f"no graph can be made of {called}", f"Do it to the column before, in load(). {instead(task, step)}"
+    if isinstance(step, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return None  # which columns are categories is known after the fit
+    return refusal(step, task)
 
 
 def refusal_of_sparse(step: BaseEstimator, steps: list[BaseEstimator]) -> tuple[str, str] | None:

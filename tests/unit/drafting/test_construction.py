@@ -67,3 +67,4 @@ def test_what_cannot_be_written_is_named_with_a_way_out(estimator: Any, said: st
     with pytest.raises(NotWritable, match=said) as caught:
         construction(estimator)
     assert "treadle adopt FILE.py:function" in caught.value.fix
+    assert "do it to the column before, in load()" in caught.value.fix
