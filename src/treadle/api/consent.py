@@ -37,7 +37,8 @@ def approve(model: str, version: int | None = None, *, reason: str, workspace: P
 def reject(model: str, version: int | None = None, *, reason: str, workspace: Place = None) -> "Standing":
     """Refuse a version; also one that answers as canary, which the loop then takes out.
 
-    It stands until the version is judged anew, or you approve it after all. Arguments, result and errors are those of ``approve``.
+    It stands, whatever the gate or the policy says later, until you approve it after all.
+    Arguments, result and errors are those of ``approve``.
     """
     with opened(workspace) as (place, store):
         return _say(place, store, "reject", (model, version), reason)
@@ -71,15 +72,17 @@ def _say(place: "Workspace", store: "Store", decision: "Decision", about: tuple[
 
     project, who = find(place, about[0]), acting(place)
     approval = project.contract.policy.approval
-    if not approval.asks(who.name):
-        raise NotAsked(project.name, who.name, approval.of)
     word = Word(decision, consents.why(f"{decision} a version", reason), who.name, who.source, time.time())
     with store.write() as conn:
         verdict = verdicts.latest(conn, project.name, about[1], "gate")
+        # Who has refused may always take it back, though he is asked no more and though the verdict has grown old.
+        lifts = decision == "approve" and verdict is not None and promotion.refused_by(conn, verdict, who.name)
+        if not (lifts or approval.asks(who.name)):
+            raise NotAsked(project.name, who.name, approval.of)
         if verdict is None:
             raise NothingToConsent(project.name, about[1], "the gate has not judged it.")
         objection = promotion.objection(conn, project, (verdict.version, verdict.digest), verdict)[1]
-        if objection is not None and decision == "approve":
+        if objection is not None and decision == "approve" and not lifts:
             raise NothingToConsent(project.name, verdict.version, objection)
         consents.give(conn, word.on(verdict))
         turn = turns.current(conn, project.name)

@@ -50,11 +50,16 @@ def evaluate(model: str, version: int | None = None, *, workspace: Place = None)
 
 
 def gate(model: str, version: int | None = None, *, workspace: Place = None) -> "Verdict":
-    """Judge a version by the policy as it is now, and record the verdict."""
+    """Judge a version by the policy as it is now, and record the verdict.
+
+    Raises:
+        RoleMissing: you may only look.
+    """
     from treadle.loop import Loop
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
+        acting(place)
         return Loop(place, store).gate(find(place, model), version)
 
 

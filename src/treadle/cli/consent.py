@@ -27,7 +27,7 @@ def approve(model: ModelName, reason: Why, version: Judged = None, json: Json = 
 
 
 def reject(model: ModelName, reason: Why, version: Judged = None, json: Json = False) -> None:
-    """Refuse a version; a canary of it is taken out. It stands until the version is judged anew."""
+    """Refuse a version; a canary of it is taken out. It stands until the same person approves it."""
     from treadle import api
 
     _answer(api.reject(model, version, reason=reason), json=json)

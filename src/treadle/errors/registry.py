@@ -119,6 +119,20 @@ class RoleEmpty(TreadleError):
         super().__init__(f"No version of {model} is {role} now.", fix="`treadle status` shows which version has which role.")
 
 
+class RollbackRefused(TreadleError):
+    """A generation would come back whose champion a person has refused since."""
+
+    exit_code = 3
+
+    def __init__(self, model: str, version: int, said: str, free: Iterable[int]) -> None:
+        super().__init__(
+            f"{model} is not rolled back to version {version}. {said} It stands until the same person approves it.",
+            problems=[f"older generations whose champion nobody has refused: {choose_from(map(str, free))}"],
+            fix=f'`treadle rollback {model} --to N` takes one of them; `treadle approve {model} --version {version} --reason "..."`, '
+            "typed by the one who refused, lifts it.",
+        )
+
+
 class GenerationGone(BundleNotFound):
     """A generation cannot come back, because a bundle that it needs was removed."""
 

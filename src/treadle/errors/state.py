@@ -1,5 +1,6 @@
 """Failures of the state: the store, the events, deployments, turns, leases."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,6 +49,20 @@ class HeadsMissing(TreadleError):
             f"The {count} events follow from each other, but {folder} holds no {' and no '.join(gone)}: "
             "that they were not all written anew cannot be shown.",
             fix="Put the folder back from a copy. If nothing has ever been signed here, the next command that changes something signs.",
+        )
+
+
+class HeadsRestarted(TreadleError):
+    """The signed heads were gone when somebody signed again: what lies before is proved by nothing."""
+
+    exit_code = 3
+
+    def __init__(self, seq: int, at: float, unsigned: int) -> None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+        super().__init__(
+            f"The events are signed only from number {seq} on, since {when}: no signed head was there any more. "
+            f"The {unsigned} events before were signed by no head that is still there, and may have been written anew.",
+            fix="Compare them with a copy of audit/heads.jsonl, if there is one; docs/architecture/state.md says what each break means.",
         )
 
 

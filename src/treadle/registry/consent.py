@@ -1,7 +1,8 @@
 """Whether people agree that a version takes a role. Pure: what they have said, the policy and the time in, a standing out.
 
-Each person's last word counts. A yes holds for ``approval.expire``; a no holds until the version is judged anew or the same person
-says yes. Somebody is one person by whatever way the name came, so that four eyes are never two.
+Each person's last word about a bundle counts. A yes is about one verdict and holds for ``approval.expire``. A no is about the bundle: it
+holds, whatever the gate or the policy says later, until the same person says yes.
+Somebody is one person by whatever way the name came, so that four eyes are never two.
 """
 
 import time
@@ -42,7 +43,7 @@ class Standing:
     def sentence(self) -> str:
         """Who has said what, and how many are missing."""
         if self.refusals:
-            return f"{' '.join(_refused(one) for one in self.refusals)} It stands until the version is judged anew or they approve it."
+            return f"{' '.join(_refused(one) for one in self.refusals)} It stands until the same person approves it."
         agreed = f"approved by {' and '.join(one.actor for one in self.approvals)}" if self.approvals else "approved by nobody yet"
         wanted = f"the policy asks for {self.people} (approval.people)" if self.people else "the policy asks for nobody (approval.people)"
         return f"Version {self.version} is {agreed}; {wanted}{f', {self.missing} missing' if self.missing else ''}."
@@ -53,17 +54,30 @@ class Standing:
         if self.given:
             return f"`treadle promote {self.model} --version {self.version}`"
         if self.refusals:
-            return f"`treadle gate {self.model} --version {self.version}`"
+            who = " and ".join(one.actor for one in self.refusals)
+            return f'{who}: `treadle approve {self.model} --version {self.version} --reason "..."`; or `treadle train {self.model}`'
         return f'`treadle approve {self.model} --version {self.version} --reason "..."`'
 
 
 def standing(verdict: Verdict, said: Iterable[Consent], policy: ApprovalPolicy, *, now: float) -> Standing:
-    """Return how ``verdict`` stands with the people at ``now``; what was ``said`` about another verdict or bundle does not count."""
-    heard = [one for one in said if (one.verdict, one.digest) == (verdict.id, verdict.digest) and policy.asks(one.actor)]
-    words = _last_words(heard)
-    approvals = tuple(one for one in words if one.decision == "approve" and now - one.at <= policy.expire)
+    """Return how ``verdict`` stands with the people at ``now``; what was ``said`` about another bundle does not count."""
+    words = _last_words(one for one in said if one.digest == verdict.digest)
+    agreed = [one for one in words if one.decision == "approve" and one.verdict == verdict.id and policy.asks(one.actor)]
+    approvals = tuple(one for one in agreed if now - one.at <= policy.expire)
+    # Whoever has refused had a say then: a list that is edited later does not take it back.
     refusals = tuple(one for one in words if one.decision == "reject")
     return Standing(verdict.model, verdict.version, policy.people, approvals, refusals)
+
+
+def refused(said: Iterable[Consent], digest: str) -> str | None:
+    """Return who has refused the bundle ``digest`` and has not approved it since, in sentences; None if nobody has."""
+    words = _last_words(one for one in said if one.digest == digest)
+    return " ".join(_refused(one) for one in words if one.decision == "reject") or None
+
+
+def refusers(said: Iterable[Consent], digest: str) -> set[str]:
+    """Return the folded names of those who have refused the bundle ``digest`` and have not approved it since."""
+    return {one.actor.casefold() for one in _last_words(one for one in said if one.digest == digest) if one.decision == "reject"}
 
 
 def _last_words(said: Iterable[Consent]) -> list[Consent]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from treadle.bundle.manifest import MANIFEST_FILE
 from treadle.bundle.place import BundlePlace
 from treadle.engine.session import Engine
-from treadle.errors import BundleInvalid, BundleNotFound, ConsentMissing, GenerationGone, NoCanary, NotPermitted
+from treadle.errors import BundleInvalid, BundleNotFound, ConsentMissing, GenerationGone, NoCanary, NotPermitted, RollbackRefused
 from treadle.projects import Project
 from treadle.registry import consent, evidence, gate, permission
 from treadle.registry.evidence import Candidate, Jury
@@ -173,10 +173,11 @@ def rollback(  # noqa: PLR0913 - as promote
 ) -> Deployment:
     """Bring back the roles of an older generation (``to``, or the last one with another champion) as a new one.
 
-    It needs no new verdict: the older generation had one.
+    It needs no new verdict: the older generation had one. But what a person has refused since does not come back.
 
     Raises:
         NothingToRollBack: there is no such generation.
+        RollbackRefused: a person has refused the bundle of its champion.
         GenerationGone: a bundle that it needs was removed.
         BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle can no longer be served.
     """
@@ -184,8 +185,25 @@ def rollback(  # noqa: PLR0913 - as promote
         present = deployments.current(conn, model)
         expected = present.generation if present else 0
         back = deployments.rollback(conn, model, expected=expected, reason=reason, at=at, actor=actor, to=to)
-        _load_all(workspace, conn, back)  # an error takes the new generation back
+        _require_unrefused(conn, back)  # an error takes the new generation back
+        _load_all(workspace, conn, back)
     return back
+
+
+def _require_unrefused(conn: Connection, back: Deployment) -> None:
+    """Refuse a generation that comes back with a champion which a person has refused.
+
+    Raises:
+        RollbackRefused: somebody has, and has not approved it since.
+    """
+    if back.champion is None:
+        return
+    sentence = consent.refused(consents.about(conn, back.model, back.champion.digest), back.champion.digest)
+    if sentence is None:
+        return
+    older = [(item.generation, item.champion.digest) for item in deployments.history(conn, back.model)[:-2] if item.champion is not None]
+    free = [number for number, digest in older if consent.refused(consents.about(conn, back.model, digest), digest) is None]
+    raise RollbackRefused(back.model, back.champion.version, sentence, free)
 
 
 def _load_all(workspace: Workspace, conn: Connection, back: Deployment) -> None:
@@ -249,7 +267,13 @@ def objection(
 
 def standing(conn: Connection, project: Project, verdict: Verdict, *, now: float) -> consent.Standing:
     """Return how ``verdict`` stands with the people whom the policy asks."""
-    return consent.standing(verdict, consents.on(conn, verdict.id), project.contract.policy.approval, now=now)
+    said = consents.about(conn, project.name, verdict.digest)
+    return consent.standing(verdict, said, project.contract.policy.approval, now=now)
+
+
+def refused_by(conn: Connection, verdict: Verdict, name: str) -> bool:
+    """Tell whether ``name`` has refused the bundle of ``verdict`` and has not approved it since."""
+    return name.casefold() in consent.refusers(consents.about(conn, verdict.model, verdict.digest), verdict.digest)
 
 
 def _require_permitted(

@@ -1,6 +1,6 @@
 """What people have said about a version that the gate let pass: yes or no, with a reason. Insert-only.
 
-A consent is about one verdict and the bundle that was judged: a new verdict asks anew.
+A consent is about one verdict and the bundle that was judged: a new verdict asks anew, but a refusal follows the bundle.
 """
 
 import uuid
@@ -84,6 +84,12 @@ def on(conn: Connection, verdict_id: str) -> list[Consent]:
     """Return what was said about a verdict, oldest first."""
     said = select(consents).where(consents.c.verdict == verdict_id).order_by(consents.c.at, consents.c.id)
     return [_read(row) for row in conn.execute(said).mappings()]
+
+
+def about(conn: Connection, model: str, digest: str) -> list[Consent]:
+    """Return what was said about a bundle of a model under whichever verdict, oldest first."""
+    mine = (consents.c.model == model, consents.c.digest == digest)
+    return [_read(row) for row in conn.execute(select(consents).where(*mine).order_by(consents.c.at, consents.c.id)).mappings()]
 
 
 def _read(row: RowMapping) -> Consent:

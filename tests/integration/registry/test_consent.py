@@ -3,14 +3,15 @@
 import pytest
 
 from tests.integration.registry.conftest import Shelf
-from treadle.errors import AlreadyChampion, ConsentMissing, NotPermitted
+from treadle.errors import AlreadyChampion, ConsentMissing, NotPermitted, RollbackRefused
 from treadle.loop import Loop
+from treadle.monitoring.canary import CanaryDecision
 from treadle.projects import Project
 from treadle.registry import promotion
 from treadle.registry.explanation import explain
 from treadle.settings import Workspace
 from treadle.spec import ApprovalPolicy
-from treadle.state import consents, verdicts
+from treadle.state import consents, deployments, verdicts
 from treadle.state.consents import Decision, Word
 from treadle.state.store import Store
 
@@ -75,16 +76,56 @@ def test_two_people_agree_to_the_verdict_that_was_given_and_the_promotion_goes_o
     assert "generation 1, by me" in said
 
 
-def test_a_refusal_blocks_until_the_version_is_judged_anew(hand: Hand, shelf: Shelf) -> None:
+def test_a_refusal_blocks_the_bundle_until_the_same_person_approves_it(hand: Hand, shelf: Shelf) -> None:
     shelf.register()
     hand.loop.gate(hand.project, 1)
     hand.say("reject", "ada")
     with pytest.raises(ConsentMissing, match="ada has refused version 1") as caught:
         hand.promote()
     assert caught.value.exit_code == 3
-    assert "`treadle gate iris --version 1`" in caught.value.fix
+    assert "`treadle approve iris --version 1" in caught.value.fix
+    hand.loop.gate(hand.project, 1)  # neither a new verdict
+    with pytest.raises(ConsentMissing, match="ada has refused version 1"):
+        hand.promote()
+    hand.asks(1, "grace")  # nor another policy, of which ada is no part, nor somebody else's word lifts it
     hand.loop.gate(hand.project, 1)
+    hand.say("approve", "grace")
+    with pytest.raises(ConsentMissing, match="ada has refused version 1"):
+        hand.promote()
+    hand.say("approve", "ada")
     assert hand.promote() == 1
+
+
+def test_a_canary_whose_bundle_was_refused_under_a_later_verdict_does_not_become_champion(hand: Hand, shelf: Shelf) -> None:
+    shelf.register()
+    hand.promote()
+    second = shelf.register(code_digest="e" * 64)
+    started = hand.loop.gate(hand.project, second)
+    promotion.start_canary(hand.workspace, hand.store, hand.project, second, started, at=hand.clock())
+    hand.loop.gate(hand.project, second)
+    hand.say("reject", "ada", second)  # of the verdict that came after the start
+    passed = CanaryDecision("pass", None, ("It did well.",), 1)
+    with pytest.raises(ConsentMissing, match="ada has refused version 2"):
+        promotion.promote_canary(hand.workspace, hand.store, hand.project, started, passed, at=hand.clock())
+
+
+def test_a_rollback_does_not_bring_back_what_a_person_has_refused_since(hand: Hand, shelf: Shelf) -> None:
+    shelf.register()
+    hand.promote()
+    second = shelf.register(code_digest="e" * 64)
+    hand.promote(second)
+    hand.say("reject", "ada", 1)
+    for to in (None, 1):
+        with pytest.raises(RollbackRefused, match="ada has refused version 1") as caught:
+            hand.loop.rollback(hand.project, reason="worse", actor="me", to=to)
+        assert caught.value.exit_code == 3
+        assert "`treadle approve iris --version 1" in caught.value.fix
+    with hand.store.read() as conn:
+        assert [item.generation for item in deployments.history(conn, "iris")] == [1, 2]
+    hand.say("approve", "ada", 1)
+    champion = hand.loop.rollback(hand.project, reason="worse", actor="me").champion
+    assert champion is not None
+    assert champion.version == 1
 
 
 def test_a_consent_grows_old_and_is_about_one_policy(hand: Hand, shelf: Shelf) -> None:

@@ -55,7 +55,9 @@ NAMED = ApprovalPolicy(people=2, of=("ada", "grace"), expire=1000)
         # only those count whom the policy names, for yes and for no
         (NAMED, [yes("ada"), yes("joan")], False, 1),
         (NAMED, [yes("ada"), yes("Grace")], True, 0),
-        (NAMED, [yes("ada"), yes("grace"), no("joan")], True, 0),
+        # who may not speak now had a say when he refused: the list cannot be edited round him
+        (NAMED, [yes("ada"), yes("grace"), no("joan")], False, 0),
+        (NAMED, [yes("ada"), yes("grace"), no("joan"), yes("joan", ago=50)], True, 0),
     ],
 )
 def test_how_it_stands(policy: ApprovalPolicy, words: list[Consent], *, given: bool, missing: int) -> None:
@@ -69,6 +71,34 @@ def test_what_was_said_of_another_verdict_or_bundle_does_not_count() -> None:
     assert standing(VERDICT, [old, other], ONE, now=NOW).missing == 1
 
 
+EARLIER = Verdict("v0", "churn", 3, "d" * 64, "gate", passed=True, reasons=(), policy_digest="p0", evidence={}, at=NOW - 900)
+
+
+def before(actor: str, decision: Decision, *, ago: float) -> Consent:
+    """Return what somebody has said of the same bundle under an earlier verdict."""
+    return Word(decision, "looked at it.", actor, "key", NOW - ago).on(EARLIER)
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "refused"),
+    [
+        # a refusal is of the bundle, and outlives the verdict; a yes does not
+        ([before("ada", "reject", ago=600)], False, ["ada"]),
+        ([before("ada", "reject", ago=600), yes("grace")], False, ["ada"]),
+        ([before("ada", "approve", ago=600)], False, []),
+        # until the same person says yes, of whichever verdict
+        ([before("ada", "reject", ago=600), yes("ada")], True, []),
+        ([before("ada", "reject", ago=600), yes("ADA")], True, []),
+        ([before("ada", "reject", ago=600), before("ada", "approve", ago=550), yes("grace")], True, []),
+        # a later no, of whichever verdict, takes a yes back
+        ([yes("ada", ago=100), before("ada", "reject", ago=50)], False, ["ada"]),
+    ],
+)
+def test_a_refusal_follows_the_bundle(words: list[Consent], *, given: bool, refused: list[str]) -> None:
+    found = standing(VERDICT, words, ONE, now=NOW)
+    assert (found.given, [one.actor for one in found.refusals]) == (given, refused)
+
+
 @pytest.mark.parametrize(
     ("policy", "words", "sentence", "following"),
     [
@@ -80,7 +110,7 @@ def test_what_was_said_of_another_verdict_or_bundle_does_not_count() -> None:
         ),
         (ONE, [], "Version 3 is approved by nobody yet; the policy asks for 1 (approval.people), 1 missing.", "treadle approve"),
         (TWO, [yes("ada"), yes("grace")], "approved by ada and grace; the policy asks for 2", "treadle promote churn --version 3"),
-        (ONE, [no("ada"), yes("joan")], "ada has refused version 3 on", "treadle gate churn --version 3"),
+        (ONE, [no("ada"), yes("joan")], "ada has refused version 3 on", "treadle approve churn --version 3"),
     ],
 )
 def test_what_it_says(policy: ApprovalPolicy, words: list[Consent], sentence: str, following: str) -> None:
