@@ -128,7 +128,9 @@ def sign_head(conn: Connection, key: bytes, at: float) -> Head | None:
 def append_head(path: Path, head: Head) -> None:
     """Add ``head`` as one line of JSON to the file at ``path`` and make it durable. The file must lie outside the database."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("ab+") as file:
+        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            file.write(b"\n")  # a line that was torn by a kill or a full disk must not spoil this one
         file.write(canonical_json(asdict(head)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
@@ -137,12 +139,16 @@ def append_head(path: Path, head: Head) -> None:
 def read_heads(path: Path, key: bytes) -> list[Head]:
     """Return the heads in the file at ``path``, oldest first; none if there is no file.
 
+    A torn line, the beginning of a head that was never finished, proves nothing and is passed over.
+
     Raises:
         HeadsInvalid: a line is not a head, was not signed with ``key``, or goes back behind the line before it.
     """
     heads: list[Head] = []
     lines = path.read_bytes().splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
+        if _torn(line):
+            continue
         try:
             head = Head(**json.loads(line))
         except (ValueError, TypeError) as error:
@@ -153,6 +159,12 @@ def read_heads(path: Path, key: bytes) -> list[Head]:
             raise HeadsInvalid(path, number, f"it goes back from event {heads[-1].seq} to {head.seq}.")
         heads.append(head)
     return heads
+
+
+def _torn(line: bytes) -> bool:
+    """Tell whether a line is the beginning of a head and no more: it opens as one, and never closes."""
+    start = b'{"at":'
+    return (line.startswith(start) or start.startswith(line)) and not line.endswith(b"}")
 
 
 def _read(row: Row[Any]) -> Event:

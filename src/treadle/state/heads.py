@@ -15,10 +15,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from treadle.errors import HeadsMissing
+from treadle.errors import HeadsMissing, HeadsRestarted
 from treadle.state import events
 from treadle.state.events import Head
 from treadle.state.store import Store
+
+RESTARTED = "audit.restarted"
 
 KEY_BYTES = 32
 _TAIL = 4096
@@ -49,8 +51,10 @@ def key_file(home: Path) -> Path:
     return home / "audit" / "key"
 
 
-def sign(store: Store, home: Path, *, at: float) -> Head | None:
+def sign(store: Store, home: Path, *, at: float, before: int | None = None) -> Head | None:
     """Sign the end of the chain, unless it is signed already. Return the head that was written, if one was.
+
+    Where no head is there although there are events (``before``: so many, that somebody else must have signed), the chain tells so.
 
     Raises:
         StoreUnavailable: the events cannot be read.
@@ -59,9 +63,12 @@ def sign(store: Store, home: Path, *, at: float) -> Head | None:
     path = heads_file(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
+        last = _last_seq(path)
+        if not last:
+            _tell_beginning(store, before, at)
         with store.read() as conn:
             head = events.sign_head(conn, _key(home), at)
-        if head is None or head.seq <= _last_seq(path):
+        if head is None or head.seq <= last:
             return None
         events.append_head(path, head)
         return head
@@ -87,6 +94,7 @@ def audit(store: Store, home: Path) -> Audit:
         ChainBroken: an event was edited or deleted, or the chain was cut or written anew.
         HeadsInvalid: the file of heads was edited, or belongs to another key.
         HeadsMissing: the heads or their key are gone.
+        HeadsRestarted: they were gone, and what was signed since says nothing about what lies before.
     """
     path, key = heads_file(home), key_file(home)
     with FileLock(path.with_suffix(".lock")) if path.parent.is_dir() else nullcontext():
@@ -95,14 +103,29 @@ def audit(store: Store, home: Path) -> Audit:
         gone = [name for name, there in (("file of signed heads", path), ("key that signs them", key)) if not there.is_file()]
     with store.read() as conn:
         count = events.verify(conn, heads)
+        restarted = events.newest(conn, 1, kind=RESTARTED)
     if count and (gone or not heads):
         raise HeadsMissing(path.parent, count, gone or ["signed head"])
+    if restarted:
+        raise HeadsRestarted(restarted[0].seq, restarted[0].at, restarted[0].data["unsigned"])
     return Audit(count, len(heads), heads[-1] if heads else None)
+
+
+def _tell_beginning(store: Store, before: int | None, at: float) -> None:
+    """Record in the chain that heads begin only here although events lie ``before`` (None: all of them): those no head covers.
+
+    Whether the heads were lost or taken away cannot be told any more; that they are not there must never go unseen.
+    """
+    with store.write() as conn:
+        events.lock(conn)
+        count = events.last_seq(conn) if before is None else before
+        if count:
+            events.append(conn, RESTARTED, at=at, data={"unsigned": count})
 
 
 def _sign_new(store: Store, home: Path, before: int) -> None:
     if _count(store) > before:
-        sign(store, home, at=time.time())
+        sign(store, home, at=time.time(), before=before)
 
 
 def _count(store: Store) -> int:
@@ -121,10 +144,14 @@ def _key(home: Path) -> bytes:
 
 
 def _last_seq(path: Path) -> int:
-    """Return the number that the last line names; 0 where there is none that can be read."""
+    """Return the number that the last line that can be read names, be a torn one behind it; 0 where there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
-            return int(json.loads(file.read().splitlines()[-1])["seq"])
-    except (OSError, ValueError, TypeError, LookupError):
+            lines = file.read().splitlines()
+    except OSError:
         return 0
+    for line in reversed(lines):
+        with suppress(ValueError, TypeError, LookupError):
+            return int(json.loads(line)["seq"])
+    return 0

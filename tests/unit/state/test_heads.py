@@ -1,6 +1,7 @@
 """The chain against its signed heads: whatever is done to the record alone, to the file alone, or to the key is found."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
-from treadle.errors import ChainBroken, HeadsInvalid, HeadsMissing, TreadleError
+from treadle.errors import ChainBroken, HeadsInvalid, HeadsMissing, HeadsRestarted, TreadleError
 from treadle.state import events, heads, schema
 from treadle.state.heads import audit, heads_file, key_file, sign, signed
 from treadle.state.store import Store
@@ -84,6 +85,17 @@ def test_nothing_has_happened_and_nothing_is_signed(store: Store, tmp_path: Path
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize("length", [1, 5, 40, 150])
+def test_a_torn_line_is_no_alarm_and_spoils_no_later_one(store: Store, home: Path, length: int) -> None:
+    line = heads_file(home).read_bytes().splitlines()[0]
+    with heads_file(home).open("ab") as file:
+        file.write(line[:length])
+    assert audit(store, home).heads == 2
+    with signed(store, home):
+        happen(store)
+    assert (audit(store, home).heads, audit(store, home).unsigned) == (3, 0)
+
+
 def edit(store: Store, home: Path) -> None:
     with store.write() as conn:
         conn.execute(update(schema.events).where(schema.events.c.seq == 2).values(actor="mallory"))
@@ -112,6 +124,21 @@ def rewrite(store: Store, home: Path) -> None:
 def rewrite_and_sign(store: Store, home: Path) -> None:
     """Write all anew with a command of Treadle, which signs the end that it finds."""
     rewrite(store, home)
+    sign(store, home, at=9.0)
+
+
+def rewrite_lose_and_sign(store: Store, home: Path) -> None:
+    """Write all anew, take every head away, and let an ordinary command sign."""
+    rewrite(store, home)
+    shutil.rmtree(home / "audit")
+    with signed(store, home):
+        happen(store)
+
+
+def rewrite_empty_and_watch(store: Store, home: Path) -> None:
+    """As above, with the file emptied and the controller's signing."""
+    rewrite(store, home)
+    heads_file(home).write_text("")
     sign(store, home, at=9.0)
 
 
@@ -158,6 +185,8 @@ def foreign_key(store: Store, home: Path) -> None:
         (empty, ChainBroken, "from number 1 on.*signed up to number 5"),
         (rewrite, ChainBroken, "from number 3 on.*anew"),
         (rewrite_and_sign, ChainBroken, "from number 3 on.*anew"),
+        (rewrite_lose_and_sign, HeadsRestarted, "only from number 9 on.*The 7 events before"),
+        (rewrite_empty_and_watch, HeadsRestarted, "only from number 8 on.*The 7 events before"),
         (edit_heads, HeadsInvalid, "Line 1 .*signature"),
         (swap_heads, HeadsInvalid, "Line 2 .*goes back"),
         (spoil_heads, HeadsInvalid, "Line 1 .*not a signed head"),
