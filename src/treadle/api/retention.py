@@ -30,12 +30,16 @@ def gc(
         downloads: remove downloaded files too.
         workspace: where; without it, the workspace of the current folder.
         tell: called with what has been removed.
+
+    Raises:
+        RoleMissing: you may only look; a dry run is for everybody.
     """
     from treadle.api.opening import opened
     from treadle.retention.collection import collect
     from treadle.retention.inventory import Ground
 
     with opened(workspace) as (place, store):
+        acting(place, "viewer" if dry_run else "approver")
         return collect(Ground(place, store), model=model, dry_run=dry_run, vacuum=vacuum, downloads=downloads, tell=tell)
 
 
@@ -55,14 +59,17 @@ def reset(
         confirm: called with the sentence part that says what would go, once nothing stands in the way; if it raises, nothing goes.
 
     Raises:
+        RoleMissing: you may only look.
         StillRunning: the service, the controller or a training works with it; the error names each.
         ProjectNotFound: there is nothing of such a model.
     """
     from treadle.retention.inventory import Ground
-    from treadle.retention.reset import clear, forget, require_known, require_still
+    from treadle.retention.reset import clear, forget, kept_still, require_known, require_still
+    from treadle.state.heads import signed
     from treadle.state.store import open_store
 
     place = found(workspace)
+    who = acting(place)
     store = open_store(place.store_url)
     try:
         ground = Ground(place, store)
@@ -71,6 +78,10 @@ def reset(
         require_still(ground, now=time.time())
         if confirm is not None:
             confirm(f"every row, version, bundle and snapshot of {model}" if model is not None else f"all state in {place.home}")
-        return clear(ground, keys=keys) if model is None else forget(ground, model, at=time.time(), actor=acting(place).name)
+        with kept_still(ground):  # a person takes his time to answer
+            if model is None:
+                return clear(ground, keys=keys)
+            with signed(store, place.home):
+                return forget(ground, model, at=time.time(), actor=who.name)
     finally:
         store.close()

@@ -1,28 +1,34 @@
 """Begin anew: forget one model, or all state of a workspace. What a person wrote (projects, keys, data) is never touched."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, inspect, select
 
-from treadle.errors import BundleCorrupt, BundleInvalid, ProjectNotFound, StillRunning
+from treadle.errors import BundleCorrupt, BundleInvalid, ProjectNotFound, StillRunning, StoreUnavailable
 from treadle.projects import names
 from treadle.registry import disposal
 from treadle.retention.inventory import LONGEST_TRAINING, Ground
 from treadle.retraining.controller import LEASE
 from treadle.serving.shipper import Shipper
 from treadle.state import deployments, events, lease, turns
+from treadle.state.lease import Lease
 from treadle.state.schema import events as events_table
-from treadle.state.schema import metadata
+from treadle.state.schema import leases, metadata
 
 STATE = ("state.db*", "mlflow.db*", "mlartifacts", "bundles", "data", "spool", "metrics", "logs", "reports", "audit", "demo-*", "*.lock")
 """What Treadle keeps in its home folder, what names before what is named. Nothing else is ever deleted there."""
 
 KEYS = ("keys.json",)
+
+RESET_SECONDS = 3600.0
+"""How long a reset keeps controllers away at most: one that is killed must not do so for ever."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,35 @@ def require_still(ground: Ground, *, now: float) -> None:
         StillRunning: something does; each process is named.
         TrackingUnavailable: MLflow cannot be asked which trainings run.
     """
-    running = list(_running(ground, now))
+    home = ground.workspace.home
+    running = [*_services([home, *home.glob("demo-*")]), *_controllers(ground, now), *_trainings(ground, now)]
     if running:
-        raise StillRunning(ground.workspace.home, running)
+        raise StillRunning(home, running)
+
+
+@contextmanager
+def kept_still(ground: Ground) -> Iterator[None]:
+    """Look once more, and let neither a service nor a controller of this workspace start as long as the block runs.
+
+    Raises:
+        StillRunning, TrackingUnavailable: as ``require_still``.
+    """
+    home, now = ground.workspace.home, time.time()
+    home.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(home / "serve.lock", timeout=0))
+        except Timeout as error:
+            raise StillRunning(home, list(_services([home]))) from error
+        running = [*_services(home.glob("demo-*")), *_trainings(ground, now)]
+        # Under a name of our own: nobody who runs renews it.
+        held = lease.acquire(ground.store, LEASE, f"reset:{uuid.uuid4()}", ttl=RESET_SECONDS, now=now)
+        running += _controllers(ground, now) if held is None else []
+        if held is not None:
+            stack.callback(_give_back, ground, held)
+        if held is None or running:
+            raise StillRunning(home, running)
+        yield
 
 
 def forget(ground: Ground, model: str, *, at: float, actor: str) -> Cleared:
@@ -92,7 +124,9 @@ def clear(ground: Ground, *, keys: bool = False) -> Cleared:
     left, counts = [], {"rows": 0, "runs": 0, "bundles": 0}
     with ground.store.read() as conn:
         models = ground.models(conn)
-        counts["rows"] = sum(conn.execute(select(func.count()).select_from(table)).scalar_one() for table in metadata.sorted_tables)
+        counts["rows"] = sum(
+            conn.execute(select(func.count()).select_from(table)).scalar_one() for table in metadata.sorted_tables if table is not leases
+        )
         digests = {slot.digest for model in models for item in deployments.history(conn, model) for slot in item.slots}
     outside = not ground.bundles.folder.is_relative_to(ground.workspace.home)
     for model in models if ground.tracked else []:
@@ -117,20 +151,37 @@ def clear(ground: Ground, *, keys: bool = False) -> Cleared:
     return Cleared(counts, tuple(left))
 
 
-def _running(ground: Ground, now: float) -> Iterator[str]:
-    home = ground.workspace.home
-    for place in [home, *home.glob("demo-*")]:
+def _services(places: Iterable[Path]) -> Iterator[str]:
+    for place in places:
         if _locked(place / "serve.lock"):
             yield f"the service in {place}: stop `treadle serve`, `treadle up` or the demo with Ctrl-C"
+
+
+def _controllers(ground: Ground, now: float) -> Iterator[str]:
     with ground.store.read() as conn:
         holder = lease.holder(conn, LEASE, now=now)
-        models = ground.models(conn)
     if holder is not None:
         yield f"the controller {holder}: stop `treadle loop` with Ctrl-C; a killed one is forgotten within a minute"
+
+
+def _trainings(ground: Ground, now: float) -> Iterator[str]:
+    with ground.store.read() as conn:
+        models = ground.models(conn)
     for model in models if ground.tracked else []:
         for run in disposal.runs(ground.tracking, model):
             if disposal.goes_on(run, now=now, longest=LONGEST_TRAINING):
                 yield f"a training of {model}, process {run.maker or 'unknown'}: wait for it, or stop it with Ctrl-C"
+
+
+def _give_back(ground: Ground, held: Lease) -> None:
+    """Give the lease back where there still is one: with a cleared store it has gone, and must not be made anew."""
+    path = ground.workspace.home / "state.db"
+    if ground.workspace.settings.store_url or path.exists():
+        with suppress(StoreUnavailable):
+            with ground.store.read() as conn:
+                if not inspect(conn).has_table("leases"):
+                    return
+            lease.release(ground.store, held)
 
 
 def _locked(path: Path) -> bool:

@@ -4,15 +4,18 @@ import time
 
 import pytest
 from filelock import FileLock
+from sqlalchemy import Connection
 
 from tests.integration.retention.conftest import Shop
 from tests.integration.retraining.conftest import START, told_apart, write_project
 from tests.shell import failed, treadle
 from treadle import api
-from treadle.errors import ProjectNotFound, StillRunning
+from treadle.errors import ProjectNotFound, ServiceRunning, StillRunning
 from treadle.registry import disposal, runs
+from treadle.retention import reset
 from treadle.retention.inventory import Ground
 from treadle.retraining.controller import LEASE
+from treadle.serving.supervisor import only_one
 from treadle.state import deployments, events, lease, log
 from treadle.state.store import open_store
 
@@ -92,6 +95,42 @@ def test_each_process_that_runs_is_named_and_nothing_goes(stocked: Shop) -> None
         assert "the controller watcher:4711" in said
         assert f"a training of churn, process {disposal.maker()}" in said
     assert len(stocked.versions()) == 6
+
+
+def test_what_starts_while_a_person_is_asked_stands_in_the_way(stocked: Shop) -> None:
+    night, place = stocked.night, stocked.night.workspace
+    lock = FileLock(place.home / "serve.lock")
+    with pytest.raises(StillRunning, match="something still works with") as told:
+        api.reset("churn", workspace=place, confirm=lambda _: lock.acquire() and None)
+    assert "the service in" in " ".join(told.value.problems)
+    lock.release()
+
+    def watch(_: str) -> None:
+        assert lease.acquire(night.store, LEASE, "watcher:1", ttl=3600, now=time.time())
+
+    with pytest.raises(StillRunning) as told:
+        api.reset("churn", workspace=place, confirm=watch)
+    assert "the controller watcher:1" in " ".join(told.value.problems)
+    assert len(stocked.versions()) == 6
+
+
+def test_nothing_starts_while_a_model_is_forgotten_and_all_may_after_it(stocked: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    night, place = stocked.night, stocked.night.workspace
+    seen: list[object] = []
+    deleted = reset._delete_rows  # noqa: SLF001 - the moment in which rows go
+
+    def look(conn: Connection, model: str) -> int:
+        with pytest.raises(ServiceRunning), only_one(place):
+            pass
+        seen.append(lease.holder(conn, LEASE, now=time.time()))
+        return deleted(conn, model)
+
+    monkeypatch.setattr(reset, "_delete_rows", look)
+    api.reset("churn", workspace=place)
+    assert [str(holder).split(":")[0] for holder in seen] == ["reset"]
+    with only_one(place):
+        assert lease.acquire(night.store, LEASE, "watcher:1", ttl=60, now=time.time())
+    assert api.events_verify(workspace=place).unsigned == 0  # what it did is signed
 
 
 def test_a_run_whose_process_has_died_stands_in_nobodys_way(stocked: Shop) -> None:
