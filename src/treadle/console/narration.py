@@ -101,6 +101,10 @@ _STEPS = {
 }
 
 LINES: Mapping[str, Callable[[Facts], Line]] = {
+    "audit.began": lambda _facts: Line("the record begins, and is signed from here on", "quiet"),
+    "audit.restarted": lambda facts: Line(
+        f"the signed heads of the record were gone; what lies before, {facts['unsigned']} events, is vouched for by none", "bad"
+    ),
     "data.snapshotted": lambda facts: Line(
         f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"
     ),

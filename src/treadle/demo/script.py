@@ -27,7 +27,7 @@ from treadle.settings import Workspace
 from treadle.simulation.traffic import Pace, Tally, Traffic, canonical_answer
 from treadle.simulation.world import World, open_world
 from treadle.stack import Stack
-from treadle.state import events, turns
+from treadle.state import events, heads, turns
 from treadle.state.events import Event
 from treadle.state.schema import predictions
 from treadle.state.store import Store, open_store
@@ -52,6 +52,7 @@ def run(plan: Plan, screen: Screen | None = None) -> int:
     """Run the demo in a state folder of its own and return the exit code: 0 when it went as it must for this plan."""
     workspace = demo_workspace(plan)
     store = open_store(workspace.store_url)
+    heads.begin(store, workspace.home, at=time.time())
     try:
         with screen or Screen() as shown:
             return Demo(plan, workspace, store, shown).run()

@@ -20,7 +20,7 @@ from treadle.state import events
 from treadle.state.events import Head
 from treadle.state.store import Store
 
-RESTARTED = "audit.restarted"
+BEGAN, RESTARTED = "audit.began", "audit.restarted"
 
 KEY_BYTES = 32
 _TAIL = 4096
@@ -72,6 +72,20 @@ def sign(store: Store, home: Path, *, at: float, before: int | None = None) -> H
             return None
         events.append_head(path, head)
         return head
+
+
+def begin(store: Store, home: Path, *, at: float) -> None:
+    """Begin an empty chain with an event that is signed at once, so that heads are there before anything else happens.
+
+    A chain that is not empty stays as it is.
+    """
+    with store.write() as conn:
+        events.lock(conn)
+        fresh = not events.last_seq(conn)
+        if fresh:
+            events.append(conn, BEGAN, at=at, data={})
+    if fresh:
+        sign(store, home, at=at, before=0)
 
 
 @contextmanager

@@ -97,11 +97,15 @@ def test_each_process_that_runs_is_named_and_nothing_goes(stocked: Shop) -> None
     assert len(stocked.versions()) == 6
 
 
+def held(lock: FileLock) -> None:
+    lock.acquire()
+
+
 def test_what_starts_while_a_person_is_asked_stands_in_the_way(stocked: Shop) -> None:
     night, place = stocked.night, stocked.night.workspace
     lock = FileLock(place.home / "serve.lock")
     with pytest.raises(StillRunning, match="something still works with") as told:
-        api.reset("churn", workspace=place, confirm=lambda _: lock.acquire() and None)
+        api.reset("churn", workspace=place, confirm=lambda _: held(lock))
     assert "the service in" in " ".join(told.value.problems)
     lock.release()
 

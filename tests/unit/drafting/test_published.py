@@ -56,7 +56,7 @@ def test_values_of_the_right_kind_are_sent_as_they_are() -> None:
 )
 def test_a_value_is_refused_rather_than_changed(column: str, value: object, said: str) -> None:
     rows = pd.DataFrame([GOOD, GOOD]).astype(object)
-    rows.loc[1, column] = value
+    rows[column] = [GOOD[column], value]
     with pytest.raises(NotAskable) as caught:
         payloads(INTERFACE, rows)
     (problem,) = caught.value.problems
