@@ -16,7 +16,7 @@ from treadle.retention import reset
 from treadle.retention.inventory import Ground
 from treadle.retraining.controller import LEASE
 from treadle.serving.supervisor import only_one
-from treadle.state import deployments, events, lease, log
+from treadle.state import deployments, events, heads, lease, log
 from treadle.state.store import open_store
 
 pytestmark = pytest.mark.integration
@@ -130,6 +130,7 @@ def test_nothing_starts_while_a_model_is_forgotten_and_all_may_after_it(stocked:
         return deleted(conn, model)
 
     monkeypatch.setattr(reset, "_delete_rows", look)
+    heads.sign(night.store, place.home, at=1.0, before=0)  # as the commands that made all this would have
     api.reset("churn", workspace=place)
     assert [str(holder).split(":")[0] for holder in seen] == ["reset"]
     with only_one(place):

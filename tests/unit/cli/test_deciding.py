@@ -12,7 +12,7 @@ from treadle.errors import MomentInvalid, ProjectNotFound
 from treadle.identity import Keys, os_user
 from treadle.projects import find
 from treadle.settings import Workspace
-from treadle.state import consents, events, pauses, turns, verdicts
+from treadle.state import consents, events, heads, pauses, turns, verdicts
 from treadle.state.heads import heads_file
 from treadle.state.store import Store, open_store
 from treadle.state.verdicts import Verdict
@@ -247,7 +247,8 @@ class TestEvents:
 class TestVerify:
     @pytest.fixture
     def signed(self, place: Workspace, store: Store) -> Workspace:
-        """Return a workspace in which commands have signed what they did."""
+        """Return a workspace in which commands have signed what they did, from the first on."""
+        heads.sign(store, place.home, at=1.0, before=0)
         treadle("pause", "iris", "--reason", "a")
         treadle("resume", "iris")
         return place
@@ -256,16 +257,16 @@ class TestVerify:
         done = treadle("events", "--verify")
         assert done.code == 0
         assert "3 events checked: each follows from the one before it." in done.out
-        assert "They pass through 2 signed heads, the last one at number 3, signed on " in done.out
+        assert "They pass through 3 signed heads, the last one at number 3, signed on " in done.out
         assert "Nothing has happened since." in done.out
         judge(signed, store, "v2")
         found = treadle("events", "--verify", "--json").json
-        assert (found["events"], found["heads"], found["last"]["seq"], found["unsigned"]) == (4, 2, 3, 1)
+        assert (found["events"], found["heads"], found["last"]["seq"], found["unsigned"]) == (4, 3, 3, 1)
         assert "1 event after it is not signed yet." in treadle("events", "--verify").out
 
     def test_a_break_ends_with_exit_code_3(self, signed: Workspace) -> None:
         lines = heads_file(signed.home).read_text().splitlines()
-        heads_file(signed.home).write_text(json.dumps({**json.loads(lines[0]), "seq": 1}) + "\n")
+        heads_file(signed.home).write_text(json.dumps({**json.loads(lines[-1]), "seq": 1}) + "\n")
         done = treadle("events", "--verify")
         assert (done.code, done.out) == (3, "")
         assert "Line 1 of" in done.err
