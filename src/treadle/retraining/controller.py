@@ -244,8 +244,9 @@ class Controller:
         self._housekept = now
         with self._unstopped("aliases"):
             aliases.reconcile(self._tracking, self._store, at=now)
-        # A write, though it writes no row: the lease is checked.
-        with self._unstopped("audit"), self._store.write():
+        with self._unstopped("audit"):
+            with self._store.write():
+                pass  # writes no row, but checks the lease; to sign may itself write an event
             heads.sign(self._plain, self._workspace.home, at=now)
 
 
