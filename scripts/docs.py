@@ -18,6 +18,7 @@ from treadle import api, spec
 from treadle.api.opening import Place
 from treadle.cli.main import app
 from treadle.settings import Settings
+from treadle.times import span
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 GENERATED = "<!-- Written by scripts/docs.py from the code: change the code, then run `make docs`. -->\n\n"
@@ -274,15 +275,8 @@ def _default(entry: dict[str, Any]) -> str:
     if default in (None, "", [], {}):
         return "empty"
     if _type(entry) == "duration":
-        return f"`{_duration(float(default))}`"
+        return f"`{span(float(default))}`"
     return f"`{json.dumps(default)}`" if not isinstance(default, str) else f"`{default}`"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds * 1000:g}ms"
 
 
 def main() -> int:

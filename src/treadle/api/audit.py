@@ -95,7 +95,7 @@ def events_verify(*, workspace: Place = None) -> "Audit":
 
 def _moment(since: float | str | None) -> float | None:
     from treadle.errors import MomentInvalid
-    from treadle.spec import moment
+    from treadle.times import moment
 
     if not isinstance(since, str):
         return since

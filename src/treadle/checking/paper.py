@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from treadle.checking.case import Case, Found
 from treadle.spec import Contract
+from treadle.times import span
 
 DAY = 86400.0
 
@@ -48,12 +49,12 @@ def oddities(contract: Contract, rows: int | None = None) -> Iterator[tuple[str,
         yield f"{held} rows are held out, but the gate asks for {gate.min_rows}", "Lower gate.min_rows, or bring more rows."
     if labels.expire < labels.maturity:
         yield (
-            f"orphan labels expire after {_span(labels.expire)}, before a row is judged ({_span(labels.maturity)})",
+            f"orphan labels expire after {span(labels.expire)}, before a row is judged ({span(labels.maturity)})",
             "Set labels.expire above labels.maturity.",
         )
     if retrain.patience <= labels.maturity:
         yield (
-            f"a turn waits {_span(retrain.patience)} for labels that mature after {_span(labels.maturity)}",
+            f"a turn waits {span(retrain.patience)} for labels that mature after {span(labels.maturity)}",
             "Set retrain.patience above labels.maturity.",
         )
     if retrain.max_rows < retrain.min_rows + retrain.judge_rows:
@@ -70,15 +71,8 @@ def oddities(contract: Contract, rows: int | None = None) -> Iterator[tuple[str,
         yield f"{rollout.looks} looks at {rollout.rows} rows see next to nothing", "Raise rollout.rows, or take fewer looks."
     if gate.latency > policy.slo.latency:
         yield (
-            f"the gate lets a row take {_span(gate.latency)}, callers are promised {_span(policy.slo.latency)}",
+            f"the gate lets a row take {span(gate.latency)}, callers are promised {span(policy.slo.latency)}",
             "Set gate.latency below slo.latency.",
         )
     if not gate.minimum and not gate.baseline_margin:
         yield "any version passes the first gate", "Set gate.minimum or gate.baseline_margin."
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((DAY, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s")):
-        if seconds >= size:
-            return f"{seconds / size:g} {unit}"
-    return f"{1000 * seconds:g} ms"

@@ -15,19 +15,17 @@ def register(app: typer.Typer) -> None:
 
 def _seconds(text: str) -> float:
     """Return a duration such as 30d in seconds."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from treadle.spec import Duration
+    from treadle.times import seconds
 
     try:
-        seconds: float = TypeAdapter(Duration).validate_python(text)
-    except ValidationError as error:
-        message = f'{text!r} is no duration; give a number with a unit ms, s, m, h or d, such as "30d"'
+        found = seconds(text)
+    except ValueError as error:
+        message = f"{text!r} is none; {error}"
         raise typer.BadParameter(message) from error
-    if seconds <= 0:
+    if found <= 0:
         message = f"{text!r} is no stretch of time; give one above 0"
         raise typer.BadParameter(message)
-    return seconds
+    return found
 
 
 def replay(

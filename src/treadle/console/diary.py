@@ -11,6 +11,7 @@ from treadle.registry.consent import Standing
 from treadle.state.events import Event
 from treadle.state.heads import Audit
 from treadle.state.pauses import Pause
+from treadle.times import when
 
 
 class Diary:
@@ -39,8 +40,8 @@ def audit_text(audit: Audit) -> str:
     checked = f"{_counted(audit.events, 'event')} checked: each follows from the one before it."
     if audit.last is None:
         return checked
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(audit.last.at))
-    signed = f"They pass through {_counted(audit.heads, 'signed head')}, the last one at number {audit.last.seq}, signed on {when}."
+    signed = f"They pass through {_counted(audit.heads, 'signed head')}, the last one at number {audit.last.seq}, signed "
+    signed += f"on {when(audit.last.at)}."
     rest = f"{_counted(audit.unsigned, 'event')} after it {'is' if audit.unsigned == 1 else 'are'} not signed yet."
     return "\n".join([checked, signed, rest if audit.unsigned else "Nothing has happened since."])
 
@@ -57,10 +58,9 @@ def pause_text(pause: Pause | None, model: str) -> str:
     """Return which way the switch of a model's loop stands, for a person."""
     if pause is None:
         return f"{model} is not paused."
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pause.at))
     what = "is paused since" if pause.paused else "goes on since"
     following = f" `treadle resume {model}` lets it go on." if pause.paused else ""
-    return f"{model} {what} {when}, by {pause.actor}: {pause.reason.rstrip('.')}.{following}"
+    return f"{model} {what} {when(pause.at)}, by {pause.actor}: {pause.reason.rstrip('.')}.{following}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -1,10 +1,9 @@
 """How two versions differ, as tables: for ``diff``."""
 
-import time
-
 from rich.table import Table
 
 from treadle.registry.diff import Bounds, Difference, Fact, Metric, Value
+from treadle.times import when
 
 SHORT = 12
 """How much of a digest a person reads."""
@@ -81,7 +80,7 @@ def _shown(name: str, value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name == "training cut":
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(value)))
+        return when(float(value))
     if isinstance(value, float):
         return f"{value:.4g}"
     text = str(value)

@@ -1,6 +1,5 @@
 """What `treadle replay` shows: sentences for both policies, and their episodes side by side."""
 
-import time
 from collections import defaultdict
 from itertools import zip_longest
 
@@ -9,11 +8,12 @@ from rich.table import Table
 from treadle.retraining.past import Replay
 from treadle.retraining.replay import Played
 from treadle.state.episodes import Episode
+from treadle.times import span, when
 
 
 def text(done: Replay) -> str:
     """Return the replay in sentences."""
-    lines = [f"{done.model} from {_when(done.since)} to {_when(done.until)}, looked at every {_span(done.step)}."]
+    lines = [f"{done.model} from {when(done.since)} to {when(done.until)}, looked at every {span(done.step)}."]
     lines += [f"  {change.key}: {change.present} becomes {change.proposed}" for change in done.changes] or [
         "  The two policies are the same."
     ]
@@ -27,10 +27,10 @@ def said(played: Played) -> str:
         return "would never have alarmed."
     first = min(played.episodes, key=lambda one: one.opened_at)
     alarms = (
-        f"would have alarmed {_times(len(played.episodes))}, first at {_when(first.opened_at)} ({first.signal} of version {first.version})"
+        f"would have alarmed {_times(len(played.episodes))}, first at {when(first.opened_at)} ({first.signal} of version {first.version})"
     )
     turns = f"opened {len(played.turns)} {'turn' if len(played.turns) == 1 else 'turns'} of the loop" if played.turns else "opened no turn"
-    began = f", first at {_when(played.turns[0].opened_at)}" if played.turns else ""
+    began = f", first at {when(played.turns[0].opened_at)}" if played.turns else ""
     asked = f", and asked a person {_times(len(played.asked))}" if played.asked else ""
     return f"{alarms}, and {turns}{began}{asked}."
 
@@ -55,20 +55,9 @@ def table(done: Replay) -> Table | None:
 def _episode(one: Episode | None) -> str:
     if one is None:
         return "-"
-    end = "still open" if one.closed_at is None else f"{one.outcome} {_when(one.closed_at)}"
-    return f"{_when(one.opened_at)}, {end}"
+    end = "still open" if one.closed_at is None else f"{one.outcome} {when(one.closed_at)}"
+    return f"{when(one.opened_at)}, {end}"
 
 
 def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"

@@ -3,46 +3,19 @@
 Cells stay as the file has them (the texts of a CSV are texts), and each row knows where it stands, so that a refused one can be named.
 """
 
-import codecs
 import csv
-import io
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from treadle.data.dialect import SAMPLE_BYTES, Dialect, dialect_of
 from treadle.errors import TableUnreadable
 
-DELIMITERS = (",", ";", "\t", "|")
-
-SAMPLE_ROWS = 200
-"""How many rows decide about the dialect of a CSV."""
-
-SAMPLE_BYTES = 1 << 16
-"""How many bytes tell UTF-16 without a mark from other encodings."""
-
-CHUNK = 1 << 20
 BATCH_ROWS = 1000
-CELL_LENGTH = 10_000_000
-"""Longest cell that is read; the csv module alone would stop at 131,072 characters."""
-
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _GROUPED = re.compile(r"[-+]?\d{1,3}(\.\d{3})+")
-_DECIMAL = re.compile(r"\s*[-+]?[\d.\s\u00a0']*\d?([.,])\d+\s*")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV is written: ``encoding`` is the name of a Python codec, ``decimal`` is "." or ","."""
-
-    encoding: str
-    delimiter: str
-    decimal: str
 
 
 class Row(NamedTuple):
@@ -89,26 +62,27 @@ def columns_of(path: Path) -> list[str]:
     """Return the names of the columns; of JSON, whose rows may differ, those of the first row. Raises as ``rows_of`` does."""
     kind = kind_of(path)
     if kind == "csv":
-        dialect = dialect_of(path)
+        dialect = csv_dialect(path)
         with path.open(encoding=dialect.encoding, newline="") as file:
-            return _header(path, csv.reader(file, delimiter=dialect.delimiter))
+            return _header(path, csv.reader(file, delimiter=dialect.delimiter or ","))
     if kind == "parquet":
         return list(_parquet(path).schema_arrow.names)
     return next((list(row.cells) for row in rows_of(path)), [])
 
 
-def dialect_of(path: Path) -> Dialect:
+def csv_dialect(path: Path) -> Dialect:
     """Return how a CSV is written.
 
     Raises:
-        TableUnreadable: the file is not there, or is empty.
+        TableUnreadable: the file is not there, is empty, or is no text.
     """
-    encoding = _encoding(path)
-    with path.open(encoding=encoding, newline="") as file:
-        start = "".join(islice(file, SAMPLE_ROWS))
-    samples = {delimiter: _sample(start, delimiter) for delimiter in DELIMITERS}
-    delimiter = max(DELIMITERS, key=lambda one: _evenness(samples[one]))
-    return Dialect(encoding, delimiter, "." if delimiter == "," else _decimal(samples[delimiter][1:]))
+    with _opened(path) as file:
+        if not file.read(SAMPLE_BYTES).strip():
+            raise TableUnreadable(path, "it is empty")
+    dialect = dialect_of(path)
+    if dialect is None:
+        raise TableUnreadable(path, "it is no text, or in an encoding that is neither UTF-8, UTF-16 nor Latin-1")
+    return dialect
 
 
 def plain_number(text: str, decimal: str) -> str:
@@ -125,55 +99,6 @@ def _opened(path: Path) -> Any:
         raise TableUnreadable(path, (error.strerror or str(error)).lower()) from error
 
 
-def _encoding(path: Path) -> str:
-    """Return the codec of a file: by its mark, else UTF-8 if all of it is that, else what Western offices write."""
-    with _opened(path) as file:
-        start = file.read(SAMPLE_BYTES)
-        if not start.strip():
-            raise TableUnreadable(path, "it is empty")
-        marked = next((codec for mark, codec in _MARKS if start.startswith(mark)), None)
-        if marked is not None:
-            return marked
-        if b"\0" in start:
-            # Every other byte of a Western text in UTF-16 is zero; which one tells the order.
-            return "utf-16-be" if start[::2].count(0) > start[1::2].count(0) else "utf-16-le"
-        file.seek(0)
-        chunks = list(iter(lambda: file.read(CHUNK), b""))
-    return next(codec for codec in ("utf-8", "cp1252", "latin-1") if _decodes(chunks, codec))
-
-
-def _decodes(chunks: list[bytes], codec: str) -> bool:
-    decoder = codecs.getincrementaldecoder(codec)()
-    try:
-        for chunk in chunks:
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _sample(text: str, delimiter: str) -> list[list[str]]:
-    csv.field_size_limit(CELL_LENGTH)
-    try:
-        return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
-    except csv.Error:
-        return []
-
-
-def _evenness(rows: list[list[str]]) -> tuple[float, int]:
-    """Return how well a delimiter fits: the share of rows as wide as the header, where that has columns at all, and the width."""
-    width = len(rows[0]) if rows else 0
-    if width < 2:
-        return 0.0, width
-    return sum(len(row) == width for row in rows) / len(rows), width
-
-
-def _decimal(rows: list[list[str]]) -> str:
-    marks = Counter(found[1] for row in rows for cell in row if (found := _DECIMAL.fullmatch(cell)))
-    return "," if marks[","] > marks["."] else "."
-
-
 def _header(path: Path, reader: Any) -> list[str]:
     names = [name.strip() for name in next(reader, [])]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -183,9 +108,9 @@ def _header(path: Path, reader: Any) -> list[str]:
 
 
 def _of_csv(path: Path) -> Iterator[Row]:
-    dialect = dialect_of(path)
+    dialect = csv_dialect(path)
     with path.open(encoding=dialect.encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=dialect.delimiter)
+        reader = csv.reader(file, delimiter=dialect.delimiter or ",")
         names = _header(path, reader)
         while True:
             line = reader.line_num + 1

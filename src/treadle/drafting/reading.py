@@ -8,8 +8,8 @@ from typing import Literal
 import pandas as pd
 from pandas import DataFrame
 
+from treadle.data.dialect import dialect_of
 from treadle.drafting.asked import Asked
-from treadle.drafting.dialect import encoding_of, separator_of
 from treadle.errors import NoRows, NoTable
 
 PARQUET = b"PAR1"
@@ -48,22 +48,21 @@ def read_file(path: Path, asked: Asked) -> tuple[DataFrame, Reading]:
     for magic, (what, advice) in OTHER_FORMATS.items():
         if content.lstrip().startswith(magic):
             raise NoTable(asked.origin, what, f"{advice}, then type `{asked.command(origin='FILE')}`")
-    reading = _dialect(content, asked)
+    reading = _reading(path, asked)
     frame = _csv(path, reading, asked)
     return frame, replace(reading, header=_header(path, reading))
 
 
-def _dialect(content: bytes, asked: Asked) -> Reading:
-    encoding = encoding_of(content)
-    if encoding is None:
+def _reading(path: Path, asked: Asked) -> Reading:
+    dialect = dialect_of(path)
+    if dialect is None:
         advice = f"If it is a text, save it as UTF-8 (`iconv -f ENCODING -t UTF-8 {asked.origin} > FILE`)"
         reason = "it is no text, or in an encoding that is neither UTF-8, UTF-16 nor Latin-1"
         raise NoTable(asked.origin, reason, f"{advice}, then type `{asked.command(origin='FILE')}`")
-    separator = separator_of(content.decode(encoding))
-    if separator is None:
+    if dialect.delimiter is None:
         reason = "no comma, semicolon, tab or pipe parts its lines into columns"
         raise NoTable(asked.origin, reason, f"Save it with commas, then type `{asked.command()}`")
-    return Reading("csv", separator, encoding)
+    return Reading("csv", dialect.delimiter, dialect.encoding)
 
 
 def _csv(path: Path, reading: Reading, asked: Asked) -> DataFrame:

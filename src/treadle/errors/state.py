@@ -1,10 +1,10 @@
 """Failures of the state: the store, the events, deployments, turns, leases."""
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from treadle.errors.base import TreadleError, choose_from
+from treadle.times import when
 
 
 class StoreUnavailable(TreadleError):
@@ -58,9 +58,8 @@ class HeadsRestarted(TreadleError):
     exit_code = 3
 
     def __init__(self, seq: int, at: float, unsigned: int) -> None:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
         super().__init__(
-            f"The events are signed only from number {seq} on, since {when}: no signed head was there any more. "
+            f"The events are signed only from number {seq} on, since {when(at)}: no signed head was there any more. "
             f"The {unsigned} events before were signed by no head that is still there, and may have been written anew.",
             fix="Compare them with a copy of audit/heads.jsonl, if there is one; docs/architecture/state.md says what each break means.",
         )

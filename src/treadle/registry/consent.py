@@ -5,7 +5,6 @@ holds, whatever the gate or the policy says later, until the same person says ye
 Somebody is one person by whatever way the name came, so that four eyes are never two.
 """
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from treadle.identity import same
 from treadle.spec import ApprovalPolicy
 from treadle.state.consents import Consent
 from treadle.state.verdicts import Verdict
+from treadle.times import when
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,4 @@ def _last_words(said: Iterable[Consent]) -> list[Consent]:
 
 
 def _refused(consent: Consent) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(consent.at))
-    return f"{consent.actor} has refused version {consent.version} on {when}: {consent.reason.rstrip('.')}."
+    return f"{consent.actor} has refused version {consent.version} on {when(consent.at)}: {consent.reason.rstrip('.')}."

@@ -1,6 +1,5 @@
 """The last decision about a model in sentences, from its records: the answer to "why?"."""
 
-import time
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
@@ -12,6 +11,7 @@ from treadle.state.schema import verdicts as verdict_table
 from treadle.state.store import Store
 from treadle.state.turns import Turn
 from treadle.state.verdicts import Verdict
+from treadle.times import when
 
 
 def explain(store: Store, model: str) -> list[str]:
@@ -38,26 +38,24 @@ def _newest_verdict(conn: Connection, model: str) -> Verdict | None:
 def _judged(verdict: Verdict) -> list[str]:
     judge = {"gate": "the gate", "canary": "the live canary"}[verdict.kind]
     what = "let version {} pass" if verdict.passed else "refused version {}"
-    return [f"{_when(verdict.at)}: {judge} {what.format(verdict.version)}.", *verdict.reasons]
+    return [f"{when(verdict.at)}: {judge} {what.format(verdict.version)}.", *verdict.reasons]
 
 
 def _said(words: Sequence[Consent]) -> list[str]:
     """Return what people have said about a verdict, each with the reason."""
     did = {"approve": "approved", "reject": "refused"}
-    return [f"{_when(one.at)}: {one.actor} {did[one.decision]} version {one.version}: {one.reason}" for one in words]
+    return [f"{when(one.at)}: {one.actor} {did[one.decision]} version {one.version}: {one.reason}" for one in words]
 
 
 def _deployed(model: str, deployment: Deployment | None) -> list[str]:
     if deployment is None:
         return [f"{model} has never been deployed."]
     roles = ", ".join(f"version {slot.version} is {slot.role} ({slot.weight:.0%})" for slot in deployment.slots)
-    return [f"{_when(deployment.at)}: generation {deployment.generation}, by {deployment.actor}: {roles}. {deployment.reason}"]
+    return [f"{when(deployment.at)}: generation {deployment.generation}, by {deployment.actor}: {roles}. {deployment.reason}"]
 
 
 def _turned(turn: Turn) -> list[str]:
-    when = _when(turn.closed_at or turn.updated_at)
-    return [f"{when}: the last turn of the loop ended ({turn.outcome}). {turn.reason}", f"It had opened for this reason: {turn.cause}"]
-
-
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    return [
+        f"{when(turn.closed_at or turn.updated_at)}: the last turn of the loop ended ({turn.outcome}). {turn.reason}",
+        f"It had opened for this reason: {turn.cause}",
+    ]

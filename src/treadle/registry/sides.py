@@ -1,6 +1,5 @@
 """What is known of a version, gathered from where it is kept: bundle, MLflow, snapshots, and the record of decisions."""
 
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, select
@@ -15,6 +14,7 @@ from treadle.state import consents, deployments, verdicts
 from treadle.state.schema import verdicts as verdict_table
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
+from treadle.times import when
 
 
 def difference(workspace: Workspace, store: Store, first: str, second: str) -> Difference:
@@ -86,20 +86,16 @@ def _decided(conn: Connection, model: str, found: Registered) -> Iterator[tuple[
     for key in conn.execute(select(verdict_table.c.id).where(*of_version)).scalars().all():
         verdict = verdicts.get(conn, key)
         if verdict is not None:
-            yield verdict.at, f"{_when(verdict.at)}: {_judged(verdict)}"
-            yield from ((said.at, f"{_when(said.at)}: {said.actor} says {said.decision}. {said.reason}") for said in consents.on(conn, key))
+            yield verdict.at, f"{when(verdict.at)}: {_judged(verdict)}"
+            yield from ((said.at, f"{when(said.at)}: {said.actor} says {said.decision}. {said.reason}") for said in consents.on(conn, key))
     before: set[str] = set()
     for item in deployments.history(conn, model):
         roles = {str(slot.role) for slot in item.slots if slot.digest == found.digest}
         for role in sorted(roles - before):
-            yield item.at, f"{_when(item.at)}: it becomes {role} in generation {item.generation}, by {item.actor}. {item.reason}"
+            yield item.at, f"{when(item.at)}: it becomes {role} in generation {item.generation}, by {item.actor}. {item.reason}"
         before = roles
 
 
 def _judged(verdict: Verdict) -> str:
     said = "lets it pass" if verdict.passed else "refuses it"
     return f"the {verdict.kind} {said}. {' '.join(verdict.reasons)}"
-
-
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from treadle.retention.things import SWEPT, Hold, Inventory, Key, Thing
 from treadle.spec import RetentionPolicy
+from treadle.times import span
 
 GRACE = 3600.0
 """Seconds for which what was just made stays, whatever names it: its maker may still be about to name it."""
@@ -130,9 +131,9 @@ def _wishes(things: Iterable[Thing], policies: Mapping[str, RetentionPolicy], no
         if thing.key in newest.get(thing.key.model, ())[: policy.versions]:
             yield Hold(thing.key, f"one of the {policy.versions} newest versions (retention.versions)")
         elif thing.key.kind == "log" and thing.at > now - policy.log:
-            yield Hold(thing.key, f"younger than {_span(policy.log)} (retention.log)")
+            yield Hold(thing.key, f"younger than {span(policy.log)} (retention.log)")
         elif thing.key.kind in {"run", "bundle", "snapshot", "training log"} and thing.key not in named and thing.at > now - policy.runs:
-            yield Hold(thing.key, f"younger than {_span(policy.runs)} (retention.runs)")
+            yield Hold(thing.key, f"younger than {span(policy.runs)} (retention.runs)")
 
 
 def _newest(things: Iterable[Thing]) -> dict[str, list[Key]]:
@@ -182,14 +183,6 @@ def _reason(thing: Thing, policy: RetentionPolicy | None, crowded: set[Key], nam
         return "Downloads were asked for." if thing.key.kind == "download" else "Its maker did not finish."
     reasons = {
         "version": f"It has no role and is not among the {policy.versions} newest (retention.versions).",
-        "log": f"It is older than {_span(policy.log)} (retention.log).",
+        "log": f"It is older than {span(policy.log)} (retention.log).",
     }
-    return reasons.get(thing.key.kind, f"Nothing names it, and it is older than {_span(policy.runs)} (retention.runs).")
-
-
-def _span(seconds: float) -> str:
-    """Return a duration as a policy would write it."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+    return reasons.get(thing.key.kind, f"Nothing names it, and it is older than {span(policy.runs)} (retention.runs).")

@@ -1,6 +1,5 @@
 """Whether an alarm opens a turn of the loop. Pure: a situation in, a decision with its sentence out."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ from treadle.spec import RetrainPolicy
 from treadle.state.episodes import Episode
 from treadle.state.pauses import Pause
 from treadle.state.turns import Turn
+from treadle.times import when
 
 PROMOTED = "promoted"
 SUPERSEDED = "superseded"
@@ -74,8 +74,7 @@ def decide(situation: Situation, policy: RetrainPolicy, *, enabled: bool = True)
 
 def pause_sentence(pause: Pause) -> str:
     """Return who has paused a loop, when, why, and how it goes on."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pause.at))
-    return f"Paused by {pause.actor} on {when}: {pause.reason.rstrip('.')}. `treadle resume {pause.model}` lets it go on."
+    return f"Paused by {pause.actor} on {when(pause.at)}: {pause.reason.rstrip('.')}. `treadle resume {pause.model}` lets it go on."
 
 
 def _blocked(situation: Situation, policy: RetrainPolicy) -> Decision | None:

@@ -49,7 +49,7 @@ from treadle.spec.interface import (
     Target,
     Task,
 )
-from treadle.spec.part import Duration, canonical_json, moment
+from treadle.spec.part import Duration, canonical_json
 from treadle.spec.policy import (
     ApprovalPolicy,
     CardPolicy,
@@ -119,5 +119,4 @@ __all__ = [
     "canonical_json",
     "contract_schema",
     "load_contract",
-    "moment",
 ]

@@ -15,8 +15,9 @@ def holds_secret(url: str) -> bool:
 def without_secrets(url: str) -> str:
     """Return an address with *** in place of each password, token or signature."""
     begin, mark, rest = url.partition("://")
-    if not mark:
-        return url
+    if not mark:  # no address, but what stands before an @ may still be a password
+        user, at, host = url.rpartition("@")
+        return f"{user.partition(':')[0]}:{HIDDEN}{at}{host}" if ":" in user else url
     place, slash, path = rest.partition("/")
     user, at, host = place.rpartition("@")
     name, colon, _ = user.partition(":")

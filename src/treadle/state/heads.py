@@ -20,8 +20,6 @@ from treadle.state import events
 from treadle.state.events import Head
 from treadle.state.store import Store
 
-BEGAN, RESTARTED = "audit.began", "audit.restarted"
-
 KEY_BYTES = 32
 _TAIL = 4096
 """More bytes than a head has."""
@@ -83,7 +81,7 @@ def begin(store: Store, home: Path, *, at: float) -> None:
         events.lock(conn)
         fresh = not events.last_seq(conn)
         if fresh:
-            events.append(conn, BEGAN, at=at, data={})
+            events.append(conn, "audit.began", at=at, data={})
     if fresh:
         sign(store, home, at=at, before=0)
 
@@ -117,7 +115,7 @@ def audit(store: Store, home: Path) -> Audit:
         gone = [name for name, there in (("file of signed heads", path), ("key that signs them", key)) if not there.is_file()]
     with store.read() as conn:
         count = events.verify(conn, heads)
-        restarted = events.newest(conn, 1, kind=RESTARTED)
+        restarted = events.newest(conn, 1, kind="audit.restarted")
     if count and (gone or not heads):
         raise HeadsMissing(path.parent, count, gone or ["signed head"])
     if restarted:
@@ -134,7 +132,7 @@ def _tell_beginning(store: Store, before: int | None, at: float) -> None:
         events.lock(conn)
         count = events.last_seq(conn) if before is None else before
         if count:
-            events.append(conn, RESTARTED, at=at, data={"unsigned": count})
+            events.append(conn, "audit.restarted", at=at, data={"unsigned": count})
 
 
 def _sign_new(store: Store, home: Path, before: int) -> None:

@@ -94,8 +94,19 @@ def test_a_training_is_told_step_by_step_and_says_what_comes_next(made: dict[str
     done = made["first"]
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert len(lines) == 4
-    for line, part in zip(lines, ["150 rows", "f1_macro 0.9", "version 1 is registered", "`treadle promote iris`"], strict=True):
+    assert len(lines) == 6
+    for line, part in zip(
+        lines,
+        [
+            "Training iris",
+            "150 rows",
+            "keep the contract, with a warning",
+            "f1_macro 0.9",
+            "version 1 is registered",
+            "`treadle promote iris`",
+        ],
+        strict=True,
+    ):
         assert part in line
 
 

@@ -15,6 +15,7 @@ from treadle.spec.addresses import holds_secret, without_secrets
         ("https://host/x.csv?X-Amz-Signature=abc&x=1", "https://host/x.csv?X-Amz-Signature=***&x=1"),
         ("https://host/x.csv?sig=a%2Fb", "https://host/x.csv?sig=***"),
         ("mysql://ada:p@ss:word@db/shop", "mysql://ada:***@db/shop"),
+        ("ada:s3cret@host", "ada:***@host"),
     ],
 )
 def test_a_secret_is_neither_shown_nor_overlooked(url: str, shown: str) -> None:
@@ -22,7 +23,9 @@ def test_a_secret_is_neither_shown_nor_overlooked(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
 
 
-@pytest.mark.parametrize("url", ["sqlite:///a.db", "postgresql://ada@db/shop", "https://host/x.csv?page=2", "no address", "", "file://"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///a.db", "postgresql://ada@db/shop", "https://host/x.csv?page=2", "no address", "me@host", "", "file://"]
+)
 def test_an_address_without_one_stays_as_it_is(url: str) -> None:
     assert not holds_secret(url)
     assert without_secrets(url) == url
