@@ -24,6 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
+from treadle.simulation.stream import Stream
+
 COLUMNS = {
     "customerID": "customer_id",
     "gender": "gender",
@@ -152,19 +154,13 @@ class Market:
         self._seed = seed
         self._chance = _teacher(rows).predict_proba(rows[FEATURES])[:, 1]
         self._weights = _weights(self._rows)
-        self._blocks = {shifted: self._stream(shifted=shifted) for shifted in (False, True)}
-        self._stock = {shifted: next(blocks) for shifted, blocks in self._blocks.items()}
+        self._streams = {shifted: Stream(self._blocks(shifted=shifted)) for shifted in (False, True)}
 
     def draw(self, count: int, *, shifted: bool = False) -> DataFrame:
         """Return the next ``count`` customers with their labels; about one in ten has been seen before."""
-        parts = [self._stock[shifted]]
-        while sum(map(len, parts)) < count:
-            parts.append(next(self._blocks[shifted]))
-        stock = pd.concat(parts, ignore_index=True)
-        self._stock[shifted] = stock.iloc[count:]
-        return stock.iloc[:count].reset_index(drop=True)
+        return self._streams[shifted].take(count)
 
-    def _stream(self, *, shifted: bool) -> Iterator[DataFrame]:
+    def _blocks(self, *, shifted: bool) -> Iterator[DataFrame]:
         random = np.random.default_rng((self._seed, int(shifted)))
         known = DataFrame()
         for block in itertools.count():

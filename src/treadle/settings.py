@@ -22,6 +22,8 @@ MARKER = "treadle.toml"
 KEY_VARIABLE = "TREADLE_KEY"
 """Holds a person's key. It is no setting: it must stand in no file and reach no other process."""
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a service binds to, and where it is asked then
+
 _NO_SETTINGS = {"TREADLE_WORKSPACE", KEY_VARIABLE}
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -192,3 +194,9 @@ def _refuse_unknown(source: str, keys: Iterable[str]) -> None:
     unknown = sorted(set(keys) - set(known))
     if unknown:
         raise SettingsInvalid(source, [f"unknown setting {key}: {choose_from(get_close_matches(key, known) or known)}" for key in unknown])
+
+
+def http_address(host: str, port: int) -> str:
+    """Return where a port of a host is asked; the host may be a number of IPv6, or stand for all of this machine's."""
+    host = _EVERYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

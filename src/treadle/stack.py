@@ -18,7 +18,7 @@ import httpx
 
 from treadle.errors import PortTaken, ServiceUnreachable
 from treadle.serving.supervisor import Child, Notice, Supervisor, environment, fresh_metrics, listen, only_one, service, url
-from treadle.settings import Workspace
+from treadle.settings import Workspace, http_address
 from treadle.state import deployments
 from treadle.state.store import open_store
 
@@ -104,13 +104,13 @@ class Stack:
         if with_controller:
             port = self._free(settings.controller_port, "controller_port")
             self._children.append(controller_child(self._workspace, port))
-            controller = f"{address(host, port)}/metrics"
+            controller = f"{http_address(host, port)}/metrics"
         if with_tracking and self._workspace.tracking_url.startswith(("http://", "https://")):
             tracking = self._workspace.tracking_url
         elif with_tracking:
             port = self._free(settings.tracking_port, "tracking_port")
             self._children.append(tracking_child(self._workspace, port))
-            tracking = address(host, port)
+            tracking = http_address(host, port)
         self.addresses = Addresses(url(listener), tracking, controller)
 
     def _free(self, wanted: int, setting: str) -> int:
@@ -163,11 +163,6 @@ def tracking_child(workspace: Workspace, port: int) -> Child:
         *("--host", workspace.settings.host, "--port", str(port), "--workers", "1"),
     )
     return Child("mlflow", command, TRACKING_ENVIRONMENT, workspace.home / "logs" / "mlflow.log")
-
-
-def address(host: str, port: int) -> str:
-    """Return the address of a port on a host, which may be a number of IPv6."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.contextmanager

@@ -6,5 +6,5 @@ Tell = Callable[..., None]
 """Called as ``tell(kind, model=…, **facts)`` whenever something has been done; the kinds are those of the events."""
 
 
-def nobody(_kind: str, **_facts: object) -> None:
+def nobody(_told: object, **_facts: object) -> None:
     """Tell nobody."""

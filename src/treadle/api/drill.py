@@ -5,13 +5,10 @@ from typing import TYPE_CHECKING
 
 from treadle.api.opening import Place, opened
 from treadle.errors import DrillImpossible, choose_from
+from treadle.telling import nobody
 
 if TYPE_CHECKING:
     from treadle.drills.report import Report
-
-
-def _silent(_sentence: str) -> None:
-    """Tell nobody."""
 
 
 def drill(
@@ -22,7 +19,7 @@ def drill(
     seed: int = 1,
     url: str | None = None,
     workspace: Place = None,
-    tell: Callable[[str], None] = _silent,
+    tell: Callable[[str], None] = nobody,
 ) -> "Report":
     """Break something of a running workspace on purpose, and report whether the loop holds. This is the command ``treadle break``.
 
@@ -38,7 +35,7 @@ def drill(
     Raises:
         DrillImpossible: it cannot begin, or there is no such drill.
     """
-    from treadle.console import client
+    from treadle import client
     from treadle.drills import run
     from treadle.drills.scene import Scene
     from treadle.projects import find

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.api.opening import Place, found, opened
+from treadle.telling import nobody
 
 if TYPE_CHECKING:
     from treadle.simulation.traffic import Tally
-
-
-def _silent(_told: object) -> None:
-    """Tell nobody."""
 
 
 def serve(
@@ -61,8 +58,8 @@ def predict(
     raw: bool = False,
     url: str | None = None,
     workspace: Place = None,
-    say: Callable[[str], None] = _silent,
-    progress: Callable[[int], None] = _silent,
+    say: Callable[[str], None] = nobody,
+    progress: Callable[[int], None] = nobody,
 ) -> list[dict[str, Any]]:
     """Return the running service's answers, in the order of the rows. The service logs each.
 
@@ -75,7 +72,8 @@ def predict(
         say: called with what a person should know, such as columns that are left out.
         progress: called with the number of rows answered so far.
     """
-    from treadle.console import asking, client
+    from treadle import client
+    from treadle.console import asking
     from treadle.engine.encode import example
     from treadle.projects import find
 
@@ -95,14 +93,15 @@ def predict_file(
     raw: bool = False,
     url: str | None = None,
     workspace: Place = None,
-    say: Callable[[str], None] = _silent,
-    progress: Callable[[int], None] = _silent,
+    say: Callable[[str], None] = nobody,
+    progress: Callable[[int], None] = nobody,
 ) -> int:
     """Write the running service's answers to the rows of a file to ``out`` (.csv, .parquet or .json), and return how many there are.
 
     The rest is as in ``predict``; a file of any length takes the memory of a batch. This is ``treadle predict MODEL FILE --out``.
     """
-    from treadle.console import asking, client
+    from treadle import client
+    from treadle.console import asking
     from treadle.projects import find
 
     place = found(workspace)
@@ -133,7 +132,7 @@ def label(
         url: address of the service; without it, the workspace's own.
         workspace: where; without it, the workspace of the current folder.
     """
-    from treadle.console import client
+    from treadle import client
     from treadle.projects import find
 
     place = found(workspace)
@@ -165,7 +164,7 @@ def simulate(
         url: address of the service; without it, the workspace's own.
         workspace: where; without it, the workspace of the current folder.
     """
-    from treadle.console import client
+    from treadle import client
     from treadle.projects import find
     from treadle.simulation.traffic import Pace
 

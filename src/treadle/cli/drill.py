@@ -1,12 +1,13 @@
 """Break something on purpose: break."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from treadle.cli.options import Json, ModelName, Url
+from treadle.drills.report import Kind
 
-KINDS = ("drift", "no-labels", "bad-data", "slow", "failing", "dead-controller")
+KINDS = get_args(Kind)
 
 
 def _kinds(incomplete: str) -> list[str]:
@@ -31,10 +32,11 @@ def break_(
     """Break something of a running workspace on purpose, and see whether the loop holds. Exit code 3 when it does not."""
     from treadle import api
     from treadle.console import drilling, out
+    from treadle.telling import nobody
 
     if not json:
         drilling.announce(kind, model)
-    report = api.drill(kind, model, seconds=seconds, seed=seed, url=url, tell=(lambda _: None) if json else out.say)
+    report = api.drill(kind, model, seconds=seconds, seed=seed, url=url, tell=nobody if json else out.say)
     out.answer(report, json=json, text=drilling.told(report))
     if not report.seen.held:
         raise typer.Exit(3)

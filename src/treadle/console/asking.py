@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from treadle.console import client
+from treadle import client
 from treadle.console.answers import AnswerFile
 from treadle.data.files import Problem, Row, columns_of, csv_dialect, kind_of, rows_of
 from treadle.data.requests import Requests

@@ -13,17 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from treadle import client
 from treadle.drafting.agreement import Agreement
 from treadle.drafting.publish import Made, unwrapped
 from treadle.drafting.taken import Taken, columns
 from treadle.engine.columns import column as allowed
-from treadle.errors import NotAskable, NotPublishable, RequestRefused, ServiceRunning, ServiceUnreachable
+from treadle.errors import NotAskable, NotPublishable, ServiceRunning, ServiceUnreachable
 from treadle.settings import Workspace
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
-from treadle.stack import Stack, address
-
-BATCH = 1000
-"""Rows of one request."""
+from treadle.stack import Stack
 
 SHOWN = 20
 """Most values that a refusal lists."""
@@ -79,11 +77,7 @@ class Published:
         except NotPublishable as error:
             raise NotAskable(error.reason, "Pass a table with the columns that it was fitted on.") from error
         rows = payloads(self._taken.interface, table)
-        answers: list[dict[str, Any]] = []
-        with httpx.Client(timeout=60) as client:
-            for start in range(0, len(rows), BATCH):
-                answers += _asked(client, f"{self.address}/predict/{self.name}/batch", rows[start : start + BATCH])
-        return answers
+        return client.ask_rows(self.address, self.name, rows, [f"row {number}" for number in range(len(rows))])
 
 
 def handle(made: Made, fitted: Any, workspace: Workspace, *, serve: bool) -> Published:
@@ -134,7 +128,7 @@ def _values(feature: Feature, column: "pd.Series[Any]", problems: list[str]) -> 
         try:
             found.append(None if missing else _sent(feature, value))
         except ValueError:
-            problems.append(f"rows.{row}.{feature.name} is {value!r}; allowed: {allowed(feature).allowed}")
+            problems.append(f"row {row}: {feature.name} is {value!r}; allowed: {allowed(feature).allowed}")
     return found
 
 
@@ -158,19 +152,6 @@ def _sent(feature: Feature, value: Any) -> Any:
     raise ValueError
 
 
-def _asked(client: httpx.Client, url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    try:
-        answer = client.post(url, json={"rows": rows})
-    except httpx.TransportError as error:
-        raise ServiceUnreachable(url, str(error)) from error
-    if answer.is_success:
-        told: list[dict[str, Any]] = answer.json()["predictions"]
-        return told
-    said = answer.json().get("error", {})
-    problems = [f"{one['field']} is {one['value']!r}; allowed: {one['allowed']}" for one in said.get("problems", [])]
-    raise RequestRefused(url, answer.status_code, said.get("what", answer.text), problems=problems, fix=said.get("fix", ""))
-
-
 def _served(workspace: Workspace, made: Made) -> str:
     """Return where the version answers: at a service that runs already, or at one that lives as long as this process."""
     stack = _running.get(workspace.home)
@@ -184,7 +165,7 @@ def _started(workspace: Workspace) -> str:
     try:
         stack.__enter__()
     except ServiceRunning:
-        return address(workspace.settings.host, workspace.settings.port)
+        return client.address(workspace)
     _running[workspace.home] = stack
     # The thread of the stack would keep the process alive: it is told when the main thread ends.
     threading.Thread(target=_stop_at_the_end, args=(workspace.home,), name="published", daemon=True).start()

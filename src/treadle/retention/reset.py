@@ -11,12 +11,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, delete, func, inspect, select
 
-from treadle.errors import BundleCorrupt, BundleInvalid, ProjectNotFound, StillRunning, StoreUnavailable
+from treadle.errors import BundleCorrupt, BundleInvalid, ProjectNotFound, ServiceRunning, StillRunning, StoreUnavailable
 from treadle.projects import names
 from treadle.registry import disposal
 from treadle.retention.inventory import LONGEST_TRAINING, Ground
 from treadle.retraining.controller import LEASE
 from treadle.serving.shipper import Shipper
+from treadle.serving.supervisor import only_one
 from treadle.state import deployments, events, lease, turns
 from treadle.state.lease import Lease
 from treadle.state.schema import events as events_table
@@ -73,11 +74,10 @@ def kept_still(ground: Ground) -> Iterator[None]:
         StillRunning, TrackingUnavailable: as ``require_still``.
     """
     home, now = ground.workspace.home, time.time()
-    home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(FileLock(home / "serve.lock", timeout=0))
-        except Timeout as error:
+            stack.enter_context(only_one(ground.workspace))
+        except ServiceRunning as error:
             raise StillRunning(home, list(_services([home]))) from error
         running = [*_services(home.glob("demo-*")), *_trainings(ground, now)]
         # Under a name of our own: nobody who runs renews it.

@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from treadle.errors import PortTaken, ServiceRunning
 from treadle.serving.metrics import FOLDER_VARIABLE
-from treadle.settings import KEY_VARIABLE, Workspace
+from treadle.settings import KEY_VARIABLE, Workspace, http_address
 
 TICK = 0.1
 """Seconds between two looks at the children."""
@@ -252,8 +252,7 @@ def fresh_metrics(workspace: Workspace) -> None:
 
 def url(listener: socket.socket) -> str:
     """Return the address at which a listening socket answers HTTP."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return http_address(*listener.getsockname()[:2])
 
 
 @contextlib.contextmanager

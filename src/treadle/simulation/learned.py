@@ -17,6 +17,7 @@ from pandas import DataFrame, Series
 from treadle.data.frame import matrix, target
 from treadle.simulation.likeness import Likeness
 from treadle.simulation.shift import SAMPLE, State, shifted
+from treadle.simulation.stream import Stream
 from treadle.simulation.teacher import STUDENT, TEACHER, teach
 from treadle.simulation.truth import as_true, shares_of
 from treadle.spec import Interface
@@ -48,19 +49,13 @@ class LearnedWorld:
         before = State(even, as_true(self._teacher, student, y, sample))
         after = shifted(self._likeness, self._teacher, before, shares_of(interface, y), seed)
         self.states = {False: before, True: after}
-        self._blocks = {changed: self._stream(shifted=changed) for changed in (False, True)}
-        self._stock = {changed: next(blocks) for changed, blocks in self._blocks.items()}
+        self._streams = {changed: Stream(self._blocks(shifted=changed)) for changed in (False, True)}
 
     def draw(self, count: int, *, shifted: bool = False) -> DataFrame:
         """Return the next ``count`` rows with all columns of the contract."""
-        parts = [self._stock[shifted]]
-        while sum(map(len, parts)) < count:
-            parts.append(next(self._blocks[shifted]))
-        stock = pd.concat(parts, ignore_index=True)
-        self._stock[shifted] = stock.iloc[count:]
-        return stock.iloc[:count].reset_index(drop=True)
+        return self._streams[shifted].take(count)
 
-    def _stream(self, *, shifted: bool) -> Iterator[DataFrame]:
+    def _blocks(self, *, shifted: bool) -> Iterator[DataFrame]:
         interface, state = self._interface, self.states[shifted]
         random = np.random.default_rng((self._seed, int(shifted)))
         crowd = _Crowd(interface, self._rows, f"sim-{self._seed}{'b' if shifted else 'a'}")

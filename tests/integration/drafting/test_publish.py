@@ -92,7 +92,7 @@ def test_what_is_measured_has_not_learned_the_rows(
 
 
 def test_a_wrong_value_is_refused_by_name(published: Published, table: tuple[pd.DataFrame, "pd.Series[Any]"]) -> None:
-    with pytest.raises(RequestRefused, match=r"rows\.0\.age is -1"):
+    with pytest.raises(RequestRefused, match="row 0: age is -1"):
         published.predict(table[0].head(1).assign(age=-1))
 
 

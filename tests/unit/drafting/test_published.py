@@ -60,7 +60,7 @@ def test_a_value_is_refused_rather_than_changed(column: str, value: object, said
     with pytest.raises(NotAskable) as caught:
         payloads(INTERFACE, rows)
     (problem,) = caught.value.problems
-    assert problem.startswith(f"rows.1.{column} is {said}; allowed: ")
+    assert problem.startswith(f"row 1: {column} is {said}; allowed: ")
 
 
 def fitted() -> tuple[LogisticRegression, pd.DataFrame, np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from treadle.console import client
+from treadle import client
 from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.settings import Settings, Workspace
 

@@ -13,15 +13,12 @@ import httpx
 from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.projects import Project
 from treadle.serving.inference import BATCH_ROWS
-from treadle.settings import Workspace
+from treadle.settings import Workspace, http_address
 
 if TYPE_CHECKING:
     from treadle.simulation.traffic import Pace, Tally
 
 TIMEOUT_SECONDS = 30.0
-
-
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a service binds to, and where it is asked then
 
 
 def address(workspace: Workspace) -> str:
@@ -30,9 +27,8 @@ def address(workspace: Workspace) -> str:
     Raises:
         ServiceUnreachable: the service takes a free port, so that it alone knows its address.
     """
-    host, port = _EVERYWHERE.get(workspace.settings.host, workspace.settings.host), workspace.settings.port
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    if port == 0:
+    url = http_address(workspace.settings.host, workspace.settings.port)
+    if workspace.settings.port == 0:
         raise ServiceUnreachable(url, "the setting port is 0, so the service took a free one and said which when it started.")
     return url
 
