@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import adopt, audit, check, consent, data, draft, drill, keys, labels, live, look, model, replay, retention
+from treadle.cli import adopt, audit, check, consent, data, draft, drill, keys, labels, live, look, model, replay, retention, usage
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
+
+USAGE_EXIT = 2
 
 _DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
 
@@ -55,21 +57,30 @@ keys.register(app)
 def main() -> None:
     """Run a command; a failure becomes its sentence on stderr and its exit code."""
     try:
-        app(prog_name="treadle")
+        code = app(prog_name="treadle", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 -- the edge where errors become text
+        if isinstance(error, usage.UsageError) and usage.asks_for_help(error):
+            print(error, file=sys.stderr)  # noqa: T201 -- as below
+            sys.exit(USAGE_EXIT)
         told = _told(error)
-        print(f"treadle: {told}", file=sys.stderr)  # noqa: T201 -- as above
+        print(f"treadle: {told}", file=sys.stderr)  # noqa: T201 -- the edge
         sys.exit(told.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _told(error: Exception) -> "TreadleError":
     """Return an error as one that has a sentence for a person."""
     import sqlite3
 
-    from treadle.errors import DiskRefused, TreadleError, Unforeseen
+    from treadle.errors import DiskRefused, QuestionUnanswered, TreadleError, Unforeseen
 
     if isinstance(error, TreadleError):
         return error
+    if isinstance(error, usage.UsageError):
+        return usage.told(error, sys.argv[1:])
+    if isinstance(error, typer.Abort):
+        print()  # noqa: T201 -- ends the line of the question
+        return QuestionUnanswered()
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _DISK):
         return DiskRefused(str(error.filename or "The disk"), error.strerror or str(error))
     if isinstance(error, sqlite3.Error):

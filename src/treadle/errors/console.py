@@ -6,6 +6,25 @@ from pathlib import Path
 from treadle.errors.base import TreadleError
 
 
+class CommandLineInvalid(TreadleError):
+    """What was typed is no command line of Treadle; ``following`` can be typed next, or, if ``guessed``, was probably meant."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, usage: str, following: str, *, guessed: bool = False) -> None:
+        fix = f"Did you mean `{following}`?" if guessed else f"Next: `{following}`."
+        super().__init__(what, problems=[usage] if usage else [], fix=fix)
+
+
+class QuestionUnanswered(TreadleError):
+    """A command asked before it did something, and nobody answered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The question was not answered, so nothing was done.", fix="Type the command again, or give --yes to be asked nothing."
+        )
+
+
 class ServiceUnreachable(TreadleError):
     """Nothing answers at the address of the service."""
 

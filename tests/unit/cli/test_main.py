@@ -13,6 +13,7 @@ from tests.shell import Done, failed, treadle
 from treadle import __version__
 from treadle.cli import main as edge
 from treadle.errors import NotDeployed
+from treadle.settings import Workspace
 
 HEAVY = {"fastapi", "httpx", "mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "rich", "sklearn", "sqlalchemy", "yaml"}
 
@@ -42,6 +43,58 @@ def test_a_wrong_command_line_is_a_usage_error(arguments: tuple[str, ...]) -> No
     assert done.code == 2
     assert "Usage: treadle" in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "following"),
+    [
+        (("trian", "iris", "--seed", "3"), "There is no command 'treadle trian'.", "Did you mean `treadle train iris --seed 3`?"),
+        (("deploy", "iris"), "There is no command 'treadle deploy'.", "Did you mean `treadle promote iris`?"),
+        (("help", "train"), "There is no command 'treadle help'.", "Did you mean `treadle train --help`?"),
+        (("version",), "There is no command 'treadle version'.", "Did you mean `treadle --version`?"),
+        (("dance",), "There is no command 'treadle dance'.", "Next: `treadle --help`."),
+        (("key", "ad", "bob"), "no command 'treadle key ad': choose from add, list, remove.", "Did you mean `treadle key add bob`?"),
+        (("status", "--jsn"), "No such option: --jsn.", "Did you mean `treadle status --json`?"),
+        (("simulate", "iris", "--sedonds=4"), "No such option: --sedonds.", "Did you mean `treadle simulate iris --seconds=4`?"),
+        (("status", "--dance"), "No such option: --dance.", "Next: `treadle status --help`."),
+        (("--dance",), "No such option: --dance.", "Next: `treadle --help`."),
+        (("init",), "Missing argument 'NAME'.", "Next: `treadle init --help`."),
+        (("init", "a"), "Missing option '--from'.", "Next: `treadle init --help`."),
+        (("gate", "iris", "--version", "one"), "'one' is not allowed; it should be a valid integer.", "Next: `treadle gate --help`."),
+        (("simulate", "iris", "--seconds", "9999"), "should be less than or equal to 3600.", "Next: `treadle simulate --help`."),
+        (("key", "add", "ada", "--role", "boss"), "'boss' is not one of 'viewer', 'approver', 'admin'.", "Next: `treadle key add --help`."),
+        (("train", "iris", "more"), "unexpected extra argument(s) (more).", "Next: `treadle train --help`."),
+        (("events", "--since"), "'--since' requires an argument.", "Next: `treadle events --help`."),
+        (
+            ("predict", "iris", "a", "--file", "b"),
+            "treadle: Give the file once: as FILE, or with --file.",
+            "Next: `treadle predict --help`.",
+        ),
+    ],
+)
+def test_a_wrong_command_line_ends_in_the_next_one_to_type(arguments: tuple[str, ...], what: str, following: str) -> None:
+    done = treadle(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("treadle: ")
+    assert what in done.err.splitlines()[0]
+    assert done.err.splitlines()[-1] == following
+
+
+def test_a_model_that_is_not_named_is_one_of_the_workspace(workspace: Workspace) -> None:
+    done = treadle("train", "--seed", "3")
+    assert done.code == 2
+    assert "Missing argument 'MODEL': choose from churn, house_prices, iris." in done.err
+    assert done.err.endswith("Next: `treadle train --seed 3 churn`.\n")
+    assert treadle("label").err.endswith("Next: `treadle label --help`.\n"), "more is missing than the model"
+
+
+def test_what_cannot_be_printed_is_not_typed_again() -> None:
+    assert "\x1b" not in treadle("label", "iris", "\x1b[31m", "--reqest", "x").err
+    assert "\x1b" not in treadle("\x1b[31m").err
+
+
+def test_a_question_that_nobody_answers_is_told(workspace: Workspace) -> None:
+    failed(treadle("reset"), "The question was not answered, so nothing was done.", "--yes")
 
 
 @pytest.mark.parametrize("options", [[], ["--prediction", "p", "--entity", "e"]])
