@@ -91,7 +91,7 @@ def predict(
 
 def label(
     model: ModelName,
-    value: Annotated[str, typer.Argument(help="The true value: a class, or a number.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="The true value: a class, or a number.")],
     prediction: Annotated[str | None, typer.Option("--prediction", help="Id of the prediction that it belongs to.")] = None,
     request: Annotated[str | None, typer.Option("--request", help="Your own request id.")] = None,
     entity: Annotated[str | None, typer.Option("--entity", help="Whom it is about.")] = None,
@@ -107,7 +107,12 @@ def label(
         message = "Give exactly one of --prediction, --request and --entity."
         raise typer.BadParameter(message)
     accepted = api.label(model, value, prediction=prediction, request=request, entity=entity, at=at, url=url)
-    out.answer({"accepted": accepted}, json=json, text=f"The label {value} is taken.")
+    named = f"prediction {prediction}" if prediction else f"request {request}" if request else f"latest prediction of {entity}"
+    text = (
+        f"The label {value} is accepted. `treadle loop` joins it once the {named} is known; until then it waits, "
+        "and `treadle status` counts it among the labels without a prediction."
+    )
+    out.answer({"accepted": accepted}, json=json, text=text)
 
 
 def simulate(

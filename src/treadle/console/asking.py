@@ -121,20 +121,21 @@ def _rows(source: Source, say: Say) -> Iterator[_Asked]:
     if source.raw:
         yield from _cast(source, _loaded(source), ".", say)
     elif str(path) == "-" or kind_of(path) in {"json", "jsonl"}:
-        yield from _as_they_are(path)
+        yield from _as_they_are(source)
     else:
         decimal = csv_dialect(path).decimal if kind_of(path) == "csv" else "."
         yield from _cast(source, (columns_of(path), rows_of(path)), decimal, say)
 
 
-def _as_they_are(path: Path) -> Iterator[_Asked]:
+def _as_they_are(source: Source) -> Iterator[_Asked]:
     """Yield the objects of a JSON file: JSON has numbers, truth and null of its own."""
+    path = source.path
     if str(path) == "-" or kind_of(path) == "json":
         yield from (_Asked(f"row {number}", row) for number, row in enumerate(client.read_rows(path), 1))
         return
     for row in rows_of(path):
         if row.trouble:
-            raise RowsRefused(path, [f"{row.at}: {row.trouble}"])
+            raise RowsRefused(source.project.name, path, [f"{row.at}: {row.trouble}"])
         yield _Asked(row.at, row.cells)
 
 
@@ -144,14 +145,15 @@ def _cast(source: Source, table: tuple[list[str], Iterator[Row]], decimal: str, 
     columns, rows = table
     absent = requests.absent(columns)
     if absent:
-        raise RowsRefused(source.path, [f"there is no column {name}, and every row must have one" for name in absent])
+        raise RowsRefused(source.project.name, source.path, [f"there is no column {name}, and every row must have one" for name in absent])
     if left_out := requests.left_out(columns):
         say(f"Left out, because the contract has no such features: {', '.join(left_out)}.")
     while part := list(islice(rows, BATCH_ROWS)):
         read = [(row, *requests.read(row.cells)) for row in part]
         wrong = [f"{row.at}: {told}" for row, _, problems in read for told in _told(row, problems)]
         if wrong:
-            raise RowsRefused(source.path, [*wrong[:SHOWN], *([f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else [])])
+            more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+            raise RowsRefused(source.project.name, source.path, [*wrong[:SHOWN], *more])
         yield from (_Asked(row.at, payload) for row, payload, _ in read)
 
 

@@ -1,7 +1,7 @@
 """Where every model stands: for ``status``, ``drift`` and ``why``."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -118,9 +118,13 @@ def table(models: Sequence[ModelOverview]) -> Table:
     for column in ("model", "roles", "drift", "quality", "log", "loop"):
         drawn.add_column(column, overflow="fold")
     for one in models:
-        counts = f"{one.logged.get('rows', 0)} rows\n{one.logged.get('labels', 0)} labels\n{one.logged.get('failed', 0)} failed"
-        drawn.add_row(one.model, _roles(one.slots), one.drift, one.quality, counts, one.loop)
+        drawn.add_row(one.model, _roles(one.slots), one.drift, one.quality, _log_cell(one.logged), one.loop)
     return drawn
+
+
+def _log_cell(logged: Mapping[str, int]) -> str:
+    waiting = f" ({logged['orphans']} without a prediction)" if logged.get("orphans") else ""
+    return f"{logged.get('rows', 0)} rows\n{logged.get('labels', 0)} labels{waiting}\n{logged.get('failed', 0)} failed"
 
 
 def _roles(slots: Sequence[Slot]) -> str:
@@ -135,10 +139,10 @@ def drift_table(observation: Observation) -> Table | str:
     drawn = Table(
         title=f"version {observation.version}, {drift.rows} rows, score {drift.score:.2f}: {'drifted' if drift.drifted else 'calm'}"
     )
-    for column in ("column", "PSI", "Jensen-Shannon", "KS", "p-value", ""):
-        drawn.add_column(column, justify="left" if column in {"column", ""} else "right")
+    for column in ("column", "PSI", "Jensen-Shannon", "KS", "p-value", "verdict"):
+        drawn.add_column(column, justify="left" if column in {"column", "verdict"} else "right")
     for one in (*drift.features, *drift.prediction):
-        mark = "severe" if one.severe else "drifted" if one.drifted else ""
+        mark = "severe" if one.severe else "drifted" if one.drifted else "calm"
         drawn.add_row(one.name, f"{one.psi:.3f}", f"{one.js:.3f}", "" if one.ks is None else f"{one.ks:.3f}", f"{one.p_value:.1e}", mark)
     return drawn
 

@@ -113,7 +113,7 @@ def _source(workspace: Workspace, store: Store, project: Project, path: Path, co
     try:
         found = find_columns(interface, there, columns)
     except ValueError as error:
-        raise LabelColumnsInvalid(path, str(error), there) from error
+        raise LabelColumnsInvalid(project.name, path, str(error), there) from error
     decimal = csv_dialect(path).decimal if kind_of(path) == "csv" else "."
     return _Source(path, there, Labels(project.name, interface, found, now=now, decimal=decimal))
 

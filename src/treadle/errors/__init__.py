@@ -13,7 +13,7 @@ from treadle.errors.adoption import (
     ProjectEdited,
     PublishRefused,
 )
-from treadle.errors.base import TreadleError, choose_from
+from treadle.errors.base import ANY_MODEL, TreadleError, choose_from
 from treadle.errors.bundle import (
     BundleCorrupt,
     BundleInvalid,
@@ -128,6 +128,7 @@ from treadle.errors.training import ClassUnseen, MetricUnknown, NotExportable
 from treadle.errors.workspace import ResetUnconfirmed, SettingsInvalid, StillRunning, WorkspaceNotFound
 
 __all__ = [
+    "ANY_MODEL",
     "AlreadyChampion",
     "AnswerFileInvalid",
     "AnswersDiffer",

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+ANY_MODEL = "<model>"
+"""Stands in a ``fix`` for the name of a model that is not known where the error is raised; who knows it fills it in."""
+
 
 def choose_from(names: Iterable[str]) -> str:
     """Return "choose from a, b" for the names that exist, or say that there are none."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from treadle.errors.base import TreadleError
+from treadle.errors.base import ANY_MODEL, TreadleError
 
 
 class BundleNotFound(TreadleError):
@@ -67,14 +67,16 @@ class RequestInvalid(TreadleError):
 
     listed = 100
 
-    def __init__(self, fields: Sequence[FieldProblem]) -> None:
+    def __init__(
+        self, fields: Sequence[FieldProblem], *, fix: str = f"GET /models/{ANY_MODEL} shows every feature, and an example that works."
+    ) -> None:
         self.fields = tuple(fields[: self.listed])
         count = len(fields)
         more = f"; the first {self.listed} are listed" if count > self.listed else ""
         super().__init__(
             f"The request has {count} {'problem' if count == 1 else 'problems'}{more}.",
             problems=[f"{field or 'the row'} is {value!r}; allowed: {allowed}" for field, value, allowed in self.fields],
-            fix="GET /models/<model> shows every feature, and an example that works.",
+            fix=fix,
         )
 
 

@@ -46,9 +46,7 @@ class AnswerFileInvalid(TreadleError):
     """Answers cannot be written to a file of this name."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"Answers cannot be written to {path}: {reason}.", fix="Name another file: `treadle predict MODEL FILE --out answers.csv`."
-        )
+        super().__init__(f"Answers cannot be written to {path}: {reason}.", fix="Name another file, such as `--out answers.csv`.")
 
 
 class RowsUnanswered(TreadleError):

@@ -1,6 +1,8 @@
 """Failures of a project: its contract and its code."""
 
+import re
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from treadle.errors.base import TreadleError, choose_from
@@ -21,8 +23,14 @@ class ProjectNotFound(TreadleError):
     """No project of this name in the workspace or among the installed ones."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
+        there = list(known)
+        new = name if re.fullmatch("[a-z][a-z0-9_]*", name) else "NAME"
+        near = get_close_matches(name, there, n=1)
+        meant = f"Did you mean {near[0]!r}? " if near else ""
         super().__init__(
-            f"There is no project {name!r}: {choose_from(known)}.", fix="A project is a folder projects/<name>/ with a model.yaml."
+            f"There is no project {name!r}: {choose_from(there)}.",
+            fix=f"{meant}A project is a folder below projects/ with a model.yaml; "
+            f"`treadle init {new} --from TABLE --target COLUMN` drafts one.",
         )
 
 

@@ -125,10 +125,10 @@ class TableUnreadable(TreadleError):
 class LabelColumnsInvalid(TreadleError):
     """The columns of a file of labels do not say what is what."""
 
-    def __init__(self, path: Path, reason: str, columns: Sequence[str]) -> None:
+    def __init__(self, model: str, path: Path, reason: str, columns: Sequence[str]) -> None:
         super().__init__(
             f"The labels in {path} cannot be told apart: {reason}. Its columns: {', '.join(columns)}.",
-            fix="Name the columns: `treadle labels import FILE --model MODEL --column value=COLUMN --column entity=COLUMN`.",
+            fix=f"Name the columns: `treadle labels import {path} --model {model} --column value=COLUMN --column prediction_id=COLUMN`.",
         )
 
 
@@ -147,9 +147,10 @@ class LabelsRefused(TreadleError):
 class RowsRefused(TreadleError):
     """Cells of a file are no values of the contract's columns."""
 
-    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+    def __init__(self, model: str, path: Path, problems: Sequence[str]) -> None:
         super().__init__(
             f"Rows of {path} do not fit the contract, so they were not asked.",
             problems=problems,
-            fix=f"Mend them and ask again; a file in its first form, which load() in model.py reads: `treadle predict MODEL {path} --raw`.",
+            fix="Mend them and ask again; a file in its first form, which load() in model.py reads: "
+            f"`treadle predict {model} {path} --raw`.",
         )

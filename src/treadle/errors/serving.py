@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from treadle.errors.base import TreadleError, choose_from
+from treadle.errors.base import ANY_MODEL, TreadleError, choose_from
 
 
 class LogUnavailable(TreadleError):
@@ -48,7 +48,7 @@ class BodyMalformed(TreadleError):
     """The body of a request is not JSON."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The body of the request is not JSON: {reason}.", fix="Send JSON as in the example of GET /models/<model>.")
+        super().__init__(f"The body of the request is not JSON: {reason}.", fix=f"Send JSON as in the example of GET /models/{ANY_MODEL}.")
 
 
 class BodyTooLarge(TreadleError):

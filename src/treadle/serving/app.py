@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from treadle import __version__
 from treadle.engine.encode import example, shown
-from treadle.errors import BodyMalformed, BodyTooLarge, FieldProblem, RequestInvalid, TreadleError
+from treadle.errors import ANY_MODEL, BodyMalformed, BodyTooLarge, FieldProblem, RequestInvalid, TreadleError
 from treadle.serving import schemas
 from treadle.serving.inference import Inference
-from treadle.serving.labels import accept
+from treadle.serving.labels import LABEL_FIX, QUEUED, accept
 from treadle.serving.loaded import Refusal, Routes
 from treadle.serving.metrics import scrape
 from treadle.serving.people import People
@@ -32,6 +32,13 @@ from treadle.state.consents import Decision, why
 BODY_BYTES = 8_000_000
 REQUEST_ID_LENGTH = 200
 JSON = "application/json"
+BODY_FIX = {
+    "rows": f'The body is {{"rows": [...]}}; GET /models/{ANY_MODEL} has an example of a row.',
+    "labels": f'The body is {{"labels": [...]}}. {LABEL_FIX}',
+    "reason": 'The body is {"reason": "..."}.',
+}
+"""What to send instead, by the one key that a body has."""
+
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="Number of the version.")]
 
 
@@ -54,7 +61,7 @@ def create_app(
         description="Predictions, labels and the state of every deployed model.",
         lifespan=lifespan,
     )
-    _add_errors(app)
+    _add_errors(app, inference)
     _add_predictions(app, inference, clock)
     _add_models(app, inference)
     if people is not None:
@@ -80,7 +87,7 @@ def _add_predictions(app: FastAPI, inference: Inference, clock: Callable[[], flo
     async def labels(request: Request) -> Response:
         payloads = _member(await _decoded(request), "labels")
         count = await accept(inference, request.path_params["model"], payloads, now=clock())
-        return JSONResponse({"accepted": count}, 202)
+        return JSONResponse({"accepted": count, "note": QUEUED}, 202)
 
     app.add_route("/predict/{model}", predict, ["POST"], include_in_schema=False)
     app.add_route("/predict/{model}/batch", batch, ["POST"], include_in_schema=False)
@@ -157,15 +164,20 @@ def _add_state(app: FastAPI, inference: Inference, registry: CollectorRegistry) 
         return Response(scrape(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, inference: Inference) -> None:
+    def named(request: Request) -> str:
+        model = str(request.path_params.get("model", ""))
+        return model if model in inference.routes.tables else ""
+
     @app.exception_handler(TreadleError)
-    async def ours(_request: Request, error: TreadleError) -> Response:
-        return JSONResponse(body_of(error), status_of(error), headers=headers_of(error))
+    async def ours(request: Request, error: TreadleError) -> Response:
+        return JSONResponse(body_of(error, named(request)), status_of(error), headers=headers_of(error))
 
     @app.exception_handler(RequestValidationError)
-    async def unfit(_request: Request, error: RequestValidationError) -> Response:
-        found = RequestInvalid([FieldProblem(str(one["loc"][-1]), str(one["input"]), one["msg"]) for one in error.errors()])
-        return JSONResponse(body_of(found), status_of(found))
+    async def unfit(request: Request, error: RequestValidationError) -> Response:
+        fields = [FieldProblem(str(one["loc"][-1]), str(one["input"]), one["msg"]) for one in error.errors()]
+        found = RequestInvalid(fields, fix=f"GET /models/{ANY_MODEL} shows which version has which role.")
+        return JSONResponse(body_of(found, named(request)), status_of(found))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -192,7 +204,8 @@ class RequestIds:
         text = given.decode("latin-1")
         if len(text) > REQUEST_ID_LENGTH or not (text.isascii() and text.isprintable()):
             allowed = f"1 to {REQUEST_ID_LENGTH} printable ASCII characters"
-            error = RequestInvalid([FieldProblem("X-Request-ID", text[:20], allowed)])
+            problem = FieldProblem("X-Request-ID", text[:20], allowed)
+            error = RequestInvalid([problem], fix="Send another X-Request-ID, or none.")
             await JSONResponse(body_of(error), status_of(error))(scope, receive, send)
             return
         scope["request_id"] = text
@@ -311,5 +324,10 @@ def _require_unique_keys(body: bytes) -> None:
 def _member(payload: object, name: str) -> object:
     """Return the one member that the object of a request may have."""
     if not isinstance(payload, dict) or payload.keys() != {name}:
-        raise RequestInvalid([FieldProblem("", None, f"an object with the one key {name}")])
+        found = _keys_of(payload) if isinstance(payload, dict) else shown(payload)
+        raise RequestInvalid([FieldProblem("", found, f"an object with the one key {name}")], fix=BODY_FIX[name])
     return payload[name]
+
+
+def _keys_of(payload: dict[object, object]) -> str | float | bool | None:
+    return shown(f"an object with the keys {', '.join(sorted(map(str, payload)))}" if payload else "an object without a key")

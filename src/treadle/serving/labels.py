@@ -39,6 +39,12 @@ ALLOWED = {
 """What the parts of a label may be; its value is the interface's to say."""
 
 
+QUEUED = "The loop joins a label once its prediction is known; until then it waits, and `treadle status` counts it."
+"""What a worker can say of a label: it does not read the store, so it cannot know whether there is such a prediction."""
+
+LABEL_FIX = 'A label is such as {"prediction_id": "...", "value": "..."}; POST /labels in GET /docs describes it.'
+
+
 class Label(BaseModel):
     """One true value, for the prediction that exactly one of three keys names."""
 
@@ -79,7 +85,7 @@ async def accept(inference: Inference, model: str, payloads: object, *, now: flo
         except LabelInvalid as error:
             problems.append(FieldProblem(f"labels.{index}.value", str(error.value), error.allowed))
     if problems:
-        raise RequestInvalid(problems)
+        raise RequestInvalid(problems, fix=LABEL_FIX)
     await inference.log(records)
     return len(records)
 

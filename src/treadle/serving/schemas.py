@@ -105,9 +105,10 @@ class Ready(BaseModel):
 
 
 class Accepted(BaseModel):
-    """How many labels were logged."""
+    """How many labels were logged, and what becomes of them."""
 
     accepted: int
+    note: str
 
 
 class ConsentTaken(BaseModel):

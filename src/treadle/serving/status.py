@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from treadle import errors
-from treadle.errors import FieldProblem, RequestInvalid, TreadleError
+from treadle.errors import ANY_MODEL, FieldProblem, RequestInvalid, TreadleError
 
 STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.BodyMalformed: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -39,8 +39,9 @@ def told(what: str, fix: str = "", problems: tuple[FieldProblem, ...] = ()) -> d
     return {"error": {"what": what, "fix": fix, "problems": [problem._asdict() for problem in problems]}}
 
 
-def body_of(error: TreadleError) -> dict[str, Any]:
-    """Return the body that tells this error. Details that belong to no field are part of the sentence."""
+def body_of(error: TreadleError, model: str = "") -> dict[str, Any]:
+    """Return the body that tells this error of a request to ``model``. Details that belong to no field are part of the sentence."""
+    fix = error.fix.replace(ANY_MODEL, model or ANY_MODEL)
     if isinstance(error, RequestInvalid):
-        return told(error.what, error.fix, error.fields)
-    return told(error.sentence, error.fix)
+        return told(error.what, fix, error.fields)
+    return told(error.sentence, fix)

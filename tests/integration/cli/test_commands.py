@@ -269,7 +269,9 @@ def test_a_table_is_answered_and_its_labels_are_brought_back_by_the_file(service
 def test_a_label_is_taken_by_any_of_its_keys(service: str) -> None:
     (answer,) = treadle("predict", "iris", "--url", service, "--json").json
     done = treadle("label", "iris", "setosa", "--prediction", answer["prediction_id"], "--url", service)
-    assert done == Done(0, "The label setosa is taken.\n", "")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("The label setosa is accepted. `treadle loop` joins it once the ")
+    assert "`treadle status` counts it among the labels without a prediction." in done.out
     assert set(treadle("label", "iris", "setosa", "--request", "order-7", "--url", service, "--json").json) == documented("label")
 
 

@@ -21,7 +21,9 @@ def test_outside_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "gate", "promote", "rollback", "predict", "simulate", "drift", "why"])
 def test_an_unknown_project(workspace: Workspace, command: str) -> None:
-    failed(treadle(command, "nobody"), "There is no project 'nobody': choose from churn, house_prices, iris.", "projects/<name>/")
+    failed(
+        treadle(command, "nobody"), "There is no project 'nobody': choose from churn, house_prices, iris.", "`treadle init nobody --from"
+    )
 
 
 def test_a_version_that_never_was(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,9 @@ def test_a_calm_model_with_traffic(place: Workspace, store: Store, traffic: Traf
     assert one.quality.endswith("good")
     assert one.logged["rows"] == 600
     assert one.logged["labels"] == 600
+    assert "without a prediction" not in drawn(overview.table([one]))
+    waiting = replace(one, logged={**one.logged, "orphans": 3})
+    assert "600 labels (3 without a prediction)" in drawn(overview.table([waiting]), width=200)
 
 
 def test_a_changed_world_is_loud(place: Workspace, store: Store, traffic: Traffic, project: Project) -> None:
@@ -99,6 +103,9 @@ def test_a_changed_world_is_loud(place: Workspace, store: Store, traffic: Traffi
     text = drawn(overview.drift_table(found))
     assert "drifted" in text
     assert {"tenure", "calls", "severe"} <= set(text.replace("│", " ").split())
+    table = overview.drift_table(found)
+    assert isinstance(table, Table)
+    assert all(str(column.header) for column in table.columns)
 
 
 def test_too_few_rows_to_judge_drift_is_a_sentence(place: Workspace, store: Store, traffic: Traffic, project: Project) -> None:

@@ -12,8 +12,10 @@ from tests.small_bundles import ROW
 from tests.small_service import Service
 from treadle import errors
 from treadle.errors import TreadleError
+from treadle.identity import Keys
 from treadle.serving import status
 from treadle.serving.app import BODY_BYTES
+from treadle.serving.labels import QUEUED
 
 FORBIDDEN = ["sklearn", "mlflow", "pandas", "torch", "lightgbm", "xgboost", "scipy", "pandera", "dvc", "joblib", "cloudpickle", "onnx"]
 
@@ -118,6 +120,33 @@ def test_an_envelope_of_another_shape_is_refused(live: Service, path: str, paylo
     assert problem(answer)["problems"]
 
 
+def test_a_fix_names_the_model_that_was_asked(live: Service) -> None:
+    refused = live.ask("POST", "/predict/churn", json={**ROW, "tenure": "long"})
+    no_json = live.ask("POST", "/predict/churn", content=b"tenure=2")
+    version = live.ask("POST", "/models/churn/versions/0/approve", json={"reason": "It is good."})
+
+    assert problem(refused)["fix"] == "GET /models/churn shows every feature, and an example that works."
+    assert problem(no_json)["fix"] == "Send JSON as in the example of GET /models/churn."
+    assert (version.status_code, problem(version)["fix"]) == (422, "GET /models/churn shows which version has which role.")
+
+
+def test_a_fix_names_no_model_that_is_not_served(live: Service) -> None:
+    assert "GET /models/<model>" in problem(live.ask("POST", "/predict/nobody", content=b"tenure=2"))["fix"]
+
+
+def test_an_envelope_is_told_with_what_it_held_and_what_to_send(live: Service) -> None:
+    told = problem(live.ask("POST", "/predict/churn/batch", json={"row": ROW}))
+
+    assert told["problems"] == [{"field": "", "value": "an object with the keys row", "allowed": "an object with the one key rows"}]
+    assert told["fix"] == 'The body is {"rows": [...]}; GET /models/churn has an example of a row.'
+    assert problem(live.ask("POST", "/labels/churn", json={}))["problems"][0]["value"] == "an object without a key"
+    assert '{"prediction_id": "...", "value": "..."}' in problem(live.ask("POST", "/labels/churn", json={}))["fix"]
+    reason = live.ask(
+        "POST", "/models/churn/versions/1/approve", json=["good"], headers={"X-API-Key": Keys(live.bundles.parent).add("ada", "approver")}
+    )
+    assert problem(reason)["fix"] == 'The body is {"reason": "..."}.'
+
+
 def test_a_body_that_is_too_large_is_refused(live: Service) -> None:
     answer = live.ask("POST", "/predict/churn", content=b" " * (BODY_BYTES + 1))
 
@@ -201,7 +230,7 @@ def test_labels_are_logged(live: Service) -> None:
 
     answer = live.ask("POST", "/labels/churn", json={"labels": labels})
 
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 3})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 3, "note": QUEUED})
     logged = [
         (record.prediction_id, record.request_id, record.entity, record.value, record.event_at, record.received_at)
         for record in live.labels()

@@ -61,8 +61,9 @@ def keep(workspace: Workspace, report: Report, frame: DataFrame, about: About) -
     facts = {**asdict(about), **report.to_json()}
     _write(folder / FACTS, json.dumps(_finite(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / PAGE, page(report, about))
-    if report.findings and not frame.empty:
-        _write(folder / BAD_ROWS, bad_rows(report, frame.reset_index(drop=True)).to_csv(index=False, lineterminator="\n"))
+    shown = bad_rows(report, frame.reset_index(drop=True))
+    if not shown.empty:
+        _write(folder / BAD_ROWS, shown.to_csv(index=False, lineterminator="\n"))
     else:
         (folder / BAD_ROWS).unlink(missing_ok=True)
     return folder

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pandas import DataFrame
 
+from treadle.console.validation import shown
 from treadle.data.validate import bad_rows, check
 from treadle.data.validation.findings import KEPT, Bar, Finding, Report
 from treadle.data.validation.keep import inspect, keep
@@ -138,6 +139,13 @@ def test_a_report_on_the_same_snapshot_is_written_anew(contract: Contract, peopl
     second = keep(workspace, check(contract, good), good, one)
     assert first == second == tmp_path / ".treadle" / "reports" / "validation" / "people" / ("ab" * 6)
     assert not (second / "bad_rows.csv").exists()
+
+
+def test_there_is_no_file_of_bad_rows_where_no_row_can_be_shown(contract: Contract, people: DataFrame, tmp_path: Path) -> None:
+    kept = inspect(Workspace(tmp_path, Settings()), contract, people.drop(columns="age"), about())
+    assert [finding.column for finding in kept.report.problems] == ["age"]
+    assert not (kept.folder / "bad_rows.csv").exists()
+    assert "bad_rows.csv" not in shown("people", kept)
 
 
 def test_bad_rows_are_a_bounded_sample_in_which_each_finding_has_its_part(contract: Contract, people: DataFrame) -> None:
