@@ -99,7 +99,7 @@ With `--json` standard output holds JSON and nothing else:
 | `diff` | how the second version differs from the first | `model`, \
 `first`, `second`, `data`, `same_holdout`, `parameters`, `interface`, `metrics`, `importances`, `costs`, `decided` |
 | `events` | a list of events | `seq`, `at`, `kind`, `model`, `actor`, `data`, `hash` |
-| `events --verify` | what was checked | `events`, `heads`, `last`, `unsigned` |
+| `events --verify`, `--accept-restart` | what was checked | `events`, `heads`, `last`, `unsigned`, `restart` |
 | `key add` | the key, this once | `name`, `role`, `key` |
 | `key list` | a list | `name`, `role`, `added_at` |
 | `gc` | what goes or went, and what stays and why | `removed`, `going`, `staying`, `bytes`, `spared`, `left` |

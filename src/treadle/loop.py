@@ -12,7 +12,7 @@ from treadle.registry import aliases, origin, promotion, versions
 from treadle.registry.tracking import Registered, Tracking
 from treadle.retraining import rows
 from treadle.settings import Workspace
-from treadle.state import consents, deployments, verdicts
+from treadle.state import consents, deployments, heads, verdicts
 from treadle.state.deployments import Deployment
 from treadle.state.log import LabelledRows
 from treadle.state.store import Store
@@ -28,6 +28,7 @@ class Loop:
         self._store = store
         self._clock = clock
         self._tell = tell
+        heads.begin(store, workspace.home, at=clock())
 
     def train(self, project: Project, *, seed: int) -> Registered:
         """Data → training → registry: fetch, snapshot, validate, fit, evaluate, export, seal, register."""
@@ -118,6 +119,7 @@ def run_controller(workspace: Workspace, store: Store, stop: threading.Event, *,
     from treadle.monitoring.metrics import ControllerMetrics  # noqa: PLC0415 -- as above
     from treadle.retraining.controller import Controller  # noqa: PLC0415 -- pulls in all of training
 
+    heads.begin(store, workspace.home, at=time.time())
     registry = CollectorRegistry()
     controller = Controller(workspace, store, ControllerMetrics(registry))
     if once:

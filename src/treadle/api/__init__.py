@@ -1,7 +1,7 @@
 """The Python API: what each command does, as a function. ``import treadle`` offers all of them, as in ``treadle.train("churn")``."""
 
 from treadle.api.adopt import adopt, publish
-from treadle.api.audit import events, events_follow, events_verify
+from treadle.api.audit import events, events_accept_restart, events_follow, events_verify
 from treadle.api.check import check
 from treadle.api.consent import approve, pause, reject, resume
 from treadle.api.data import validate
@@ -25,6 +25,7 @@ __all__ = [
     "drill",
     "evaluate",
     "events",
+    "events_accept_restart",
     "events_follow",
     "events_verify",
     "gate",

@@ -1,10 +1,10 @@
-"""Read what happened, and check that the record is whole: events, events_follow, events_verify."""
+"""Read what happened, and check that the record is whole: events, events_follow, events_verify, events_accept_restart."""
 
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, found, opened
+from treadle.api.opening import Place, administering, found, opened
 
 if TYPE_CHECKING:
     import threading
@@ -36,6 +36,7 @@ def events(
         MomentInvalid: ``since`` is no such text.
         ProjectNotFound: there is no such model, and never was.
     """
+    from treadle.projects import find
     from treadle.state import events as chain
 
     begin = _moment(since)
@@ -43,7 +44,7 @@ def events(
         with store.read() as conn:
             told = chain.newest(conn, limit, model=model, since=begin, kind=kind)
         if not told and model is not None:
-            _require_known(place, model)
+            find(place, model)
         return told
 
 
@@ -80,6 +81,7 @@ def events_verify(*, workspace: Place = None) -> "Audit":
     Raises:
         ChainBroken: an event was edited or deleted, or the record was cut or written anew.
         HeadsInvalid, HeadsMissing: the same was done to the heads, or to their key.
+        HeadsRestarted: the heads were lost and signed anew, and nobody has accepted that.
     """
     from treadle.state import heads
     from treadle.state.store import open_store
@@ -93,6 +95,31 @@ def events_verify(*, workspace: Place = None) -> "Audit":
         store.close()
 
 
+def events_accept_restart(number: int, *, reason: str, workspace: Place = None) -> "Audit":
+    """Accept that the signed heads of the record were lost and begin anew, so that a check passes again; it still says so.
+
+    It is recorded with your name and signed. It counts for this loss alone: the next one must be accepted again.
+
+    Args:
+        number: of the event that tells of the loss (``audit.restarted``); ``events_verify`` names it.
+        reason: why, for the record.
+        workspace: where; without it, the workspace of the current folder.
+
+    Returns:
+        What a check says from now on.
+
+    Raises:
+        ReasonMissing: the reason is empty.
+        RestartUnknown: no such loss waits for somebody to accept it.
+        RoleMissing: you act by a key that is no admin's.
+        ChainBroken, HeadsInvalid, HeadsMissing: more is wrong than that.
+    """
+    from treadle.state import heads
+
+    with opened(workspace) as (place, store):
+        return heads.accept(store, place.home, number, actor=administering(place), reason=reason, at=time.time())
+
+
 def _moment(since: float | str | None) -> float | None:
     from treadle.errors import MomentInvalid
     from treadle.times import moment
@@ -103,11 +130,3 @@ def _moment(since: float | str | None) -> float | None:
         return moment(since, time.time())
     except ValueError as error:
         raise MomentInvalid(since) from error
-
-
-def _require_known(place: object, model: str) -> None:
-    from treadle.projects import find
-    from treadle.settings import Workspace
-
-    if isinstance(place, Workspace):
-        find(place, model)

@@ -3,11 +3,10 @@
 import time
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, acting, found, opened
+from treadle.api.opening import Place, administering, found, opened
 
 if TYPE_CHECKING:
     from treadle.identity import Key, Role
-    from treadle.settings import Workspace
 
 
 def key_add(name: str, *, role: "Role" = "approver", workspace: Place = None) -> str:
@@ -26,7 +25,7 @@ def key_add(name: str, *, role: "Role" = "approver", workspace: Place = None) ->
     from treadle.state import events
 
     with opened(workspace) as (place, store):
-        who = _admin(place)
+        who = administering(place)
         token = Keys(place.home).add(name, role)
         with store.write() as conn:
             events.append(conn, "key.added", at=time.time(), actor=who, data={"name": name, "role": role})
@@ -51,13 +50,7 @@ def key_remove(name: str, *, workspace: Place = None) -> None:
     from treadle.state import events
 
     with opened(workspace) as (place, store):
-        who = _admin(place)
+        who = administering(place)
         Keys(place.home).remove(name)
         with store.write() as conn:
             events.append(conn, "key.removed", at=time.time(), actor=who, data={"name": name})
-
-
-def _admin(place: "Workspace") -> str:
-    """Return who acts. The user of the machine may do this in any case: he can write the file of keys."""
-    who = acting(place, role="viewer")
-    return who.name if who.source == "os" else who.require("admin").name

@@ -36,7 +36,7 @@ def found(place: Place = None, **overrides: Any) -> Workspace:
 
 @contextmanager
 def opened(place: Place = None) -> Iterator[tuple[Workspace, "Store"]]:
-    """Open a workspace and its store for one piece of work. What happens in it is signed at the end."""
+    """Open a workspace and its store for one piece of work. Its record has begun; what happens in the work is signed at the end."""
     from treadle.state.heads import signed
     from treadle.state.store import open_store
 
@@ -59,3 +59,14 @@ def acting(workspace: Workspace, role: "Role" = "approver") -> "Identity":
     from treadle import identity
 
     return identity.acting(workspace).require(role)
+
+
+def administering(workspace: Workspace) -> str:
+    """Return who acts as an admin. The user of the machine may in any case: he can write the files of the workspace.
+
+    Raises:
+        KeyUnknown: TREADLE_KEY holds no key of this workspace.
+        RoleMissing: it is no admin's.
+    """
+    who = acting(workspace, role="viewer")
+    return who.name if who.source == "os" else who.require("admin").name

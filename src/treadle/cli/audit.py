@@ -28,15 +28,25 @@ def events(
     limit: Annotated[int, typer.Option("--limit", help="At most so many, the last ones.", min=1)] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on, until Ctrl-C.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check that the record is whole; exit code 3 when it is not.")] = False,
+    accept_restart: Annotated[
+        int | None,
+        typer.Option(
+            "--accept-restart", metavar="NUMBER", help="Accept that the signed heads were lost, as this event tells; with --reason.", min=1
+        ),
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why it is accepted, for the record.")] = None,
     json: Json = False,
 ) -> None:
     """Read what happened as a diary, or check that nobody has changed it."""
     from treadle import api
     from treadle.console import diary, out
 
-    if verify:
-        found = api.events_verify()
-        told = {"events": found.events, "heads": found.heads, "last": found.last, "unsigned": found.unsigned}
+    if accept_restart is None and reason is not None:
+        message = "--reason goes with --accept-restart."
+        raise typer.BadParameter(message)
+    if verify or accept_restart is not None:
+        found = api.events_verify() if accept_restart is None else api.events_accept_restart(accept_restart, reason=reason or "")
+        told = {"events": found.events, "heads": found.heads, "last": found.last, "unsigned": found.unsigned, "restart": found.restart}
         out.answer(told, json=json, text=diary.audit_text(found))
         return
     past = api.events(model, since=since, kind=kind, limit=limit)

@@ -43,7 +43,15 @@ def audit_text(audit: Audit) -> str:
     signed = f"They pass through {_counted(audit.heads, 'signed head')}, the last one at number {audit.last.seq}, signed "
     signed += f"on {when(audit.last.at)}."
     rest = f"{_counted(audit.unsigned, 'event')} after it {'is' if audit.unsigned == 1 else 'are'} not signed yet."
-    return "\n".join([checked, signed, rest if audit.unsigned else "Nothing has happened since."])
+    lines = [checked, signed, rest if audit.unsigned else "Nothing has happened since."]
+    if audit.restart is not None:
+        one = audit.restart
+        before = _counted(one.unsigned, "event")
+        lines += [
+            f"But no head vouches for the {before} before number {one.seq}: the heads were lost, and begin anew there, on {when(one.at)}.",
+            f"Accepted on {when(one.accepted_at)}, by {one.actor}: {one.reason.rstrip('.')}.",
+        ]
+    return "\n".join(lines)
 
 
 def consent_text(standing: Standing) -> str:

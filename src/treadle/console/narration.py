@@ -105,6 +105,10 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "audit.restarted": lambda facts: Line(
         f"the signed heads of the record were gone; what lies before, {facts['unsigned']} events, is vouched for by none", "bad"
     ),
+    "audit.accepted": lambda facts: Line(
+        f"that no signed head vouches for the {facts['unsigned']} events before number {facts['restart']} is accepted: {facts['reason']}",
+        "change",
+    ),
     "data.snapshotted": lambda facts: Line(
         f"{facts['rows']} rows from {facts['source']}, checked and kept as snapshot {facts['digest'][:12]}"
     ),

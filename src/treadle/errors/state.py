@@ -26,7 +26,7 @@ class ChainBroken(TreadleError):
         self.seq = seq
         super().__init__(
             f"The record of events cannot be trusted from number {seq} on: {reason}",
-            fix="docs/architecture/state.md says what each break means.",
+            fix="docs/architecture/state.md says what each break means; what is left to read: `treadle events`.",
         )
 
 
@@ -36,7 +36,11 @@ class HeadsInvalid(TreadleError):
     exit_code = 3
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
-        super().__init__(f"Line {line} of {path} cannot be trusted: {reason}", fix="docs/architecture/state.md says what each break means.")
+        super().__init__(
+            f"Line {line} of {path} cannot be trusted: {reason}",
+            fix=f"Put the file and its key back from a copy. Without one, move {path.name} away: the next command that changes something "
+            "records the loss, and `treadle events --verify` says how to accept it.",
+        )
 
 
 class HeadsMissing(TreadleError):
@@ -48,7 +52,8 @@ class HeadsMissing(TreadleError):
         super().__init__(
             f"The {count} events follow from each other, but {folder} holds no {' and no '.join(gone)}: "
             "that they were not all written anew cannot be shown.",
-            fix="Put the folder back from a copy. If nothing has ever been signed here, the next command that changes something signs.",
+            fix="Put the folder back from a copy. Without one, the next command that changes something signs anew and records the loss, "
+            "and `treadle events --verify` says how to accept it.",
         )
 
 
@@ -57,11 +62,24 @@ class HeadsRestarted(TreadleError):
 
     exit_code = 3
 
-    def __init__(self, seq: int, at: float, unsigned: int) -> None:
+    def __init__(self, seq: int, at: float) -> None:
+        self.seq = seq
         super().__init__(
             f"The events are signed only from number {seq} on, since {when(at)}: no signed head was there any more. "
-            f"The {unsigned} events before were signed by no head that is still there, and may have been written anew.",
-            fix="Compare them with a copy of audit/heads.jsonl, if there is one; docs/architecture/state.md says what each break means.",
+            f"No head that is still there vouches for the {seq - 1} before, which may have been written anew.",
+            fix="Compare them with a copy of audit/heads.jsonl, if there is one. To go on without: "
+            f'`treadle events --accept-restart {seq} --reason "..."`.',
+        )
+
+
+class RestartUnknown(TreadleError):
+    """Somebody accepts a loss of the signed heads that nobody has to accept."""
+
+    def __init__(self, number: int, waiting: int | None) -> None:
+        rest = "none does" if waiting is None else f"that is event {waiting}"
+        super().__init__(
+            f"Event {number} tells of no loss of the signed heads that waits for somebody to accept it: {rest}.",
+            fix="See what the check says: `treadle events --verify`.",
         )
 
 

@@ -35,7 +35,7 @@ from treadle.serving.spool import (
     writer_gone,
 )
 from treadle.settings import Workspace
-from treadle.state import consents, events, log, verdicts
+from treadle.state import consents, events, heads, log, verdicts
 from treadle.state.consents import Word
 from treadle.state.log import Part
 from treadle.state.store import Store
@@ -244,6 +244,7 @@ def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
         try:
             if not ready:
                 store.create()
+                heads.begin(store, workspace.home, at=time.time())
                 ready = True
             pause = 0.0 if shipper.step() else poll
         except StoreUnavailable as error:

@@ -87,8 +87,10 @@ def of_kind(event: Event, kind: str | None) -> bool:
     return kind is None or event.kind == kind or event.kind.startswith(f"{kind}.")
 
 
-def newest(conn: Connection, limit: int, *, model: str | None = None, since: float | None = None, kind: str | None = None) -> list[Event]:
-    """Return the last ``limit`` events, oldest first: of a model, from a moment on, of a kind (or of "turn" as of "turn.opened")."""
+def newest(
+    conn: Connection, limit: int | None, *, model: str | None = None, since: float | None = None, kind: str | None = None
+) -> list[Event]:
+    """Return the last ``limit`` events, or all, oldest first: of a model, from a moment on, of a kind ("turn.opened", or "turn")."""
     fitting = [events.c.model == model] if model is not None else []
     fitting += [events.c.at >= since] if since is not None else []
     fitting += [or_(events.c.kind == kind, events.c.kind.startswith(f"{kind}.", autoescape=True))] if kind is not None else []
@@ -109,7 +111,7 @@ def verify(conn: Connection, heads: Sequence[Head] = ()) -> int:
             seq += 1
             if row.seq != seq:
                 raise ChainBroken(seq, "it is missing.")
-            if row.hash != _hash(previous, (row.seq, row.at, row.kind, row.model, row.actor, row.data)):
+            if not _follows(row, previous):
                 raise ChainBroken(seq, "its hash does not follow from its content and the event before it.")
             if row.hash != expected.get(seq, row.hash):
                 raise ChainBroken(seq, "it is not the event that was signed: the chain up to here has been written anew.")
@@ -151,9 +153,11 @@ def read_heads(path: Path, key: bytes) -> list[Head]:
             continue
         try:
             head = Head(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            expected = _signature(key, head.seq, head.hash, head.at)
+            given = str(head.signature).encode()
+        except (ValueError, TypeError, RecursionError) as error:
             raise HeadsInvalid(path, number, "it is not a signed head.") from error
-        if not hmac.compare_digest(str(head.signature).encode(), _signature(key, head.seq, head.hash, head.at).encode()):
+        if not hmac.compare_digest(given, expected.encode()):
             raise HeadsInvalid(path, number, "its signature does not belong to its content and this key.")
         if heads and head.seq < heads[-1].seq:
             raise HeadsInvalid(path, number, f"it goes back from event {heads[-1].seq} to {head.seq}.")
@@ -169,6 +173,13 @@ def _torn(line: bytes) -> bool:
 
 def _read(row: Row[Any]) -> Event:
     return Event(row.seq, row.at, row.kind, row.model, row.actor, json.loads(row.data), row.hash)
+
+
+def _follows(row: Row[Any], previous: str) -> bool:
+    try:
+        return bool(row.hash == _hash(previous, (row.seq, row.at, row.kind, row.model, row.actor, row.data)))
+    except (ValueError, TypeError):  # Nothing that JSON cannot say was ever recorded.
+        return False
 
 
 def _last(conn: Connection) -> Row[Any, Any] | None:

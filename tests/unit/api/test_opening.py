@@ -31,7 +31,7 @@ def test_what_happens_in_a_workspace_is_signed(workspace: Workspace) -> None:
         events.append(conn, "thing.happened", at=1.0, data={})
     with opening.opened():
         pass
-    assert len(heads_file(workspace.home).read_text().splitlines()) == 1
+    assert len(heads_file(workspace.home).read_text().splitlines()) == 2  # where the record begins, and what happened
 
 
 def test_one_whose_key_does_not_let_him_does_not_act(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
