@@ -8,7 +8,7 @@ from contextlib import suppress
 from treadle.bundle.place import BundlePlace
 from treadle.errors import AlreadyChampion, PortTaken, SnapshotCorrupt, SnapshotNotFound, TrackingUnavailable
 from treadle.projects import Project
-from treadle.registry import aliases, origin, promotion, versions
+from treadle.registry import admission, aliases, origin, promotion, versions
 from treadle.registry.tracking import Registered, Tracking
 from treadle.retraining import rows
 from treadle.settings import Workspace
@@ -85,7 +85,7 @@ class Loop:
             newest = verdicts.latest(conn, project.name, found.version, "gate")
             if newest is None or not consents.on(conn, newest.id):
                 return None
-            return None if promotion.objection(conn, project, (found.version, found.digest), newest)[1] else newest
+            return None if admission.objection(conn, project, (found.version, found.digest), newest)[1] else newest
 
     def rollback(self, project: Project, *, reason: str, actor: str, to: int | None = None) -> Deployment:
         """Serving: bring back the roles of an older generation as a new one."""

@@ -27,6 +27,8 @@ def approve(model: str, version: int | None = None, *, reason: str, workspace: P
 
     Raises:
         RoleMissing, NotAsked: you have no say about this model.
+        VersionNotFound: there is no such version.
+        AlreadyChampion: it has the role already.
         NothingToConsent: the gate has not let the version pass as things are now.
         ReasonMissing: the reason is empty.
     """
@@ -37,8 +39,9 @@ def approve(model: str, version: int | None = None, *, reason: str, workspace: P
 def reject(model: str, version: int | None = None, *, reason: str, workspace: Place = None) -> "Standing":
     """Refuse a version; also one that answers as canary, which the loop then takes out.
 
-    It stands, whatever the gate or the policy says later, until you approve it after all.
-    Arguments, result and errors are those of ``approve``.
+    It stands, whatever the gate or the policy says later, until you approve it after all. The champion goes on answering until a
+    rollback or another version takes its place, and does not come back after that.
+    Arguments, result and errors are those of ``approve``, but that it also takes the champion, and a version that the gate refuses.
     """
     with opened(workspace) as (place, store):
         return _say(place, store, "reject", (model, version), reason)
@@ -64,10 +67,10 @@ def resume(model: str, *, reason: str = "Resumed by hand.", workspace: Place = N
 def _say(place: "Workspace", store: "Store", decision: "Decision", about: tuple[str, int | None], reason: str) -> "Standing":
     from dataclasses import replace
 
-    from treadle.errors import NotAsked, NothingToConsent
+    from treadle.errors import AlreadyChampion, NotAsked, NothingToConsent
     from treadle.projects import find
-    from treadle.registry import promotion
-    from treadle.state import consents, turns, verdicts
+    from treadle.registry import admission
+    from treadle.state import consents, deployments, turns, verdicts
     from treadle.state.consents import Word
 
     project, who = find(place, about[0]), acting(place)
@@ -76,18 +79,24 @@ def _say(place: "Workspace", store: "Store", decision: "Decision", about: tuple[
     with store.write() as conn:
         verdict = verdicts.latest(conn, project.name, about[1], "gate")
         # Who has refused may always take it back, though he is asked no more and though the verdict has grown old.
-        lifts = decision == "approve" and verdict is not None and promotion.refused_by(conn, verdict, who.name)
+        lifts = decision == "approve" and verdict is not None and admission.refused_by(conn, verdict, who.name)
         if not (lifts or approval.asks(who.name)):
             raise NotAsked(project.name, who.name, approval.of)
+        admission.require_there(conn, project.name, about[1], verdict)
         if verdict is None:
             raise NothingToConsent(project.name, about[1], "the gate has not judged it.")
-        objection = promotion.objection(conn, project, (verdict.version, verdict.digest), verdict)[1]
-        if objection is not None and decision == "approve" and not lifts:
+        present, objection = admission.objection(conn, project, (verdict.version, verdict.digest), verdict)
+        champion = present is not None and present.champion is not None and present.champion.digest == verdict.digest
+        if decision == "approve" and champion and not lifts:
+            raise AlreadyChampion(project.name, verdict.version)
+        if decision == "approve" and objection is not None and not lifts:
             raise NothingToConsent(project.name, verdict.version, objection)
         consents.give(conn, word.on(verdict))
         turn = turns.current(conn, project.name)
         awaited = turn is not None and turn.step == "consent" and turn.data["version"] == verdict.version
-        return replace(promotion.standing(conn, project, verdict, now=word.at), awaited=awaited)
+        replaceable = champion and deployments.before(deployments.history(conn, project.name)) is not None
+        found = admission.standing(conn, project, verdict, now=word.at)
+        return replace(found, awaited=awaited, champion=champion, replaceable=replaceable)
 
 
 def _turn(model: str, *, paused: bool, reason: str, workspace: Place) -> "Pause | None":

@@ -56,10 +56,19 @@ def audit_text(audit: Audit) -> str:
 
 def consent_text(standing: Standing) -> str:
     """Return how a version stands with the people, and what comes next, for a person."""
-    following = "The loop waits for it and goes on by itself." if standing.awaited and not standing.missing else f"Next: {standing.next}."
+    return " ".join(part for part in (standing.sentence, _following(standing)) if part)
+
+
+def _following(standing: Standing) -> str:
+    if standing.champion and not standing.refusals:
+        return "It is the champion, so that nothing is left to do."
+    if standing.champion:
+        back = f"`treadle rollback {standing.model}` brings the one before it back"
+        other = f"`treadle train {standing.model}` makes another one"
+        return f"It is the champion, and goes on answering: {back if standing.replaceable else other}."
     if standing.refusals:
-        following = "The loop's turn ends." if standing.awaited else ""
-    return " ".join(part for part in (standing.sentence, following) if part)
+        return "The loop's turn ends." if standing.awaited else ""
+    return "The loop waits for it and goes on by itself." if standing.awaited and standing.given else f"Next: {standing.next}."
 
 
 def pause_text(pause: Pause | None, model: str) -> str:

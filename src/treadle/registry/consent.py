@@ -5,7 +5,7 @@ holds, whatever the gate or the policy says later, until the same person says ye
 Somebody is one person by whatever way the name came, so that four eyes are never two.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from treadle.identity import same
@@ -19,7 +19,8 @@ from treadle.times import when
 class Standing:
     """How a verdict stands with the people: who agrees, how many must, and the refusals that hold.
 
-    ``awaited``: a turn of the loop waits for it, and goes on by itself.
+    ``of`` names those whose consent counts, nobody: everybody who may approve. ``awaited``: a turn of the loop waits for it, and goes on
+    by itself. ``champion``: the version has all the traffic already; ``replaceable``: a rollback would bring another one back.
     """
 
     model: str
@@ -27,7 +28,10 @@ class Standing:
     people: int
     approvals: tuple[Consent, ...] = ()
     refusals: tuple[Consent, ...] = ()
+    of: tuple[str, ...] = ()
     awaited: bool = False
+    champion: bool = False
+    replaceable: bool = False
 
     @property
     def missing(self) -> int:
@@ -43,50 +47,68 @@ class Standing:
     def sentence(self) -> str:
         """Who has said what, and how many are missing."""
         if self.refusals:
-            return f"{' '.join(_refused(one) for one in self.refusals)} It stands until the same person approves it."
+            return f"{told(self.refusals)} It stands until the same person approves it."
         agreed = f"approved by {' and '.join(one.actor for one in self.approvals)}" if self.approvals else "approved by nobody yet"
         wanted = f"the policy asks for {self.people} (approval.people)" if self.people else "the policy asks for nobody (approval.people)"
         return f"Version {self.version} is {agreed}; {wanted}{f', {self.missing} missing' if self.missing else ''}."
 
     @property
     def next(self) -> str:
-        """The command that brings it on."""
+        """What brings it on: the command, and who must type it where that is not anybody."""
         if self.given:
             return f"`treadle promote {self.model} --version {self.version}`"
+        agree = f'`treadle approve {self.model} --version {self.version} --reason "..."`'
         if self.refusals:
-            who = " and ".join(one.actor for one in self.refusals)
-            return f'{who}: `treadle approve {self.model} --version {self.version} --reason "..."`; or `treadle train {self.model}`'
-        return f'`treadle approve {self.model} --version {self.version} --reason "..."`'
+            return f"{_typed(_listed(self.refusals))} {agree}, or `treadle train {self.model}` makes another version"
+        return f"{_typed(self._missing_people)} {agree}".strip()
+
+    @property
+    def _missing_people(self) -> tuple[str, bool]:
+        """Whose turn it is, and whether they are several; empty where anybody can be the one."""
+        silent = [name for name in self.of if not any(same(name, one.actor) for one in self.approvals)]
+        if silent and self.missing == 1:
+            return " or ".join(silent), False
+        if silent:
+            return " and ".join(silent) if len(silent) == self.missing else f"{self.missing} of {', '.join(silent)}", True
+        if self.approvals:
+            return "a second person", False
+        return ("", False) if self.missing == 1 else ("two people", True)
 
 
-def standing(verdict: Verdict, said: Iterable[Consent], policy: ApprovalPolicy, *, now: float) -> Standing:
+def standing(verdict: Verdict, said: Sequence[Consent], policy: ApprovalPolicy, *, now: float) -> Standing:
     """Return how ``verdict`` stands with the people at ``now``; what was ``said`` about another bundle does not count."""
-    words = _last_words(one for one in said if one.digest == verdict.digest)
+    words = _last_words(said, verdict.digest)
     agreed = [one for one in words if one.decision == "approve" and one.verdict == verdict.id and policy.asks(one.actor)]
     approvals = tuple(one for one in agreed if now - one.at <= policy.expire)
-    # Whoever has refused had a say then: a list that is edited later does not take it back.
-    refusals = tuple(one for one in words if one.decision == "reject")
-    return Standing(verdict.model, verdict.version, policy.people, approvals, refusals)
+    return Standing(verdict.model, verdict.version, policy.people, approvals, refusals(said, verdict.digest), policy.of)
 
 
-def refused(said: Iterable[Consent], digest: str) -> str | None:
-    """Return who has refused the bundle ``digest`` and has not approved it since, in sentences; None if nobody has."""
-    words = _last_words(one for one in said if one.digest == digest)
-    return " ".join(_refused(one) for one in words if one.decision == "reject") or None
+def refusals(said: Iterable[Consent], digest: str) -> tuple[Consent, ...]:
+    """Return the refusals of the bundle ``digest`` that hold, oldest first: each is somebody's last word about it.
+
+    Whoever has refused had a say then: a list in the policy that is edited later does not take it back.
+    """
+    return tuple(one for one in _last_words(said, digest) if one.decision == "reject")
 
 
-def refusers(said: Iterable[Consent], digest: str) -> set[str]:
-    """Return the folded names of those who have refused the bundle ``digest`` and have not approved it since."""
-    return {one.actor.casefold() for one in _last_words(one for one in said if one.digest == digest) if one.decision == "reject"}
+def told(refusals: Iterable[Consent]) -> str:
+    """Return who has refused, when and why, in sentences."""
+    return " ".join(f"{one.actor} has refused version {one.version} on {when(one.at)}: {one.reason.rstrip('.')}." for one in refusals)
 
 
-def _last_words(said: Iterable[Consent]) -> list[Consent]:
-    """Return the last thing that each person has said, oldest first; of two at the same moment the no."""
+def _last_words(said: Iterable[Consent], digest: str) -> list[Consent]:
+    """Return the last thing that each person has said about a bundle, oldest first; of two at the same moment the no."""
     words: list[Consent] = []
-    for one in sorted(said, key=lambda one: (one.at, one.decision == "reject", one.actor, one.id)):
+    mine = (one for one in said if one.digest == digest)
+    for one in sorted(mine, key=lambda one: (one.at, one.decision == "reject", one.actor, one.id)):
         words = [*(other for other in words if not same(other.actor, one.actor)), one]
     return words
 
 
-def _refused(consent: Consent) -> str:
-    return f"{consent.actor} has refused version {consent.version} on {when(consent.at)}: {consent.reason.rstrip('.')}."
+def _typed(people: tuple[str, bool]) -> str:
+    who, several = people
+    return f"{who} {'type' if several else 'types'}" if who else ""
+
+
+def _listed(words: Sequence[Consent]) -> tuple[str, bool]:
+    return " and ".join(one.actor for one in words), len(words) > 1

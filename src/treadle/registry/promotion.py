@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from treadle.bundle.manifest import MANIFEST_FILE
 from treadle.bundle.place import BundlePlace
 from treadle.engine.session import Engine
-from treadle.errors import BundleInvalid, BundleNotFound, ConsentMissing, GenerationGone, NoCanary, NotPermitted, RollbackRefused
+from treadle.errors import BundleInvalid, BundleNotFound, GenerationGone, NoCanary, NotPermitted
 from treadle.projects import Project
-from treadle.registry import consent, evidence, gate, permission
+from treadle.registry import admission, evidence, gate
 from treadle.registry.evidence import Candidate, Jury
 from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
-from treadle.state import consents, deployments, verdicts
+from treadle.state import deployments, verdicts
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.log import LabelledRows
 from treadle.state.store import Store
@@ -101,8 +101,8 @@ def promote(  # noqa: PLR0913 - a change of roles names everything that it rests
     digest = _servable(workspace, project, version)
     with store.write() as conn:
         _require_there(workspace, digest)
-        present = _require_permitted(conn, project, (version, digest), verdict)
-        _require_agreed(conn, project, verdict, at)
+        present = admission.require_permitted(conn, project, (version, digest), verdict)
+        admission.require_agreed(conn, project, verdict, at)
         slots = deployments.promoted(present, Slot("champion", version, digest, 1.0))
         reason = f"Version {version} passed the gate and takes all traffic."
         return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=verdict.id, at=at, actor=actor)
@@ -116,8 +116,8 @@ def start_canary(  # noqa: PLR0913 - as promote
     weight = project.contract.policy.rollout.weight
     with store.write() as conn:
         _require_there(workspace, digest)
-        present = _require_permitted(conn, project, (version, digest), verdict)
-        _require_agreed(conn, project, verdict, at)
+        present = admission.require_permitted(conn, project, (version, digest), verdict)
+        admission.require_agreed(conn, project, verdict, at)
         if present is None:
             raise NotPermitted(project.name, version, "there is no champion that a canary could be compared with.")
         slots = deployments.with_canary(present, version, digest, weight)
@@ -139,12 +139,12 @@ def promote_canary(
     if decision.outcome != "pass":
         raise NotPermitted(project.name, version, f"as canary it has not passed: {' '.join(decision.reasons)}")
     with store.write() as conn:
-        present = _require_permitted(conn, project, (version, digest), verdict, newest=False)
+        present = admission.require_permitted(conn, project, (version, digest), verdict, newest=False)
         canary = present.canary if present else None
         if present is None or canary is None or canary.digest != digest:
             raise NoCanary(project.name, version)
         # A consent that held when the canary started holds to its end; a refusal counts whenever it comes.
-        _require_agreed(conn, project, verdict, present.at)
+        admission.require_agreed(conn, project, verdict, present.at)
         seen = _record_canary(conn, project, canary, decision, at)
         slots = deployments.promoted(present, canary)
         reason = f"Version {version} passed as canary and takes all traffic."
@@ -185,25 +185,9 @@ def rollback(  # noqa: PLR0913 - as promote
         present = deployments.current(conn, model)
         expected = present.generation if present else 0
         back = deployments.rollback(conn, model, expected=expected, reason=reason, at=at, actor=actor, to=to)
-        _require_unrefused(conn, back)  # an error takes the new generation back
+        admission.require_unrefused(conn, back)  # an error takes the new generation back
         _load_all(workspace, conn, back)
     return back
-
-
-def _require_unrefused(conn: Connection, back: Deployment) -> None:
-    """Refuse a generation that comes back with a champion which a person has refused.
-
-    Raises:
-        RollbackRefused: somebody has, and has not approved it since.
-    """
-    if back.champion is None:
-        return
-    sentence = consent.refused(consents.about(conn, back.model, back.champion.digest), back.champion.digest)
-    if sentence is None:
-        return
-    older = [(item.generation, item.champion.digest) for item in deployments.history(conn, back.model)[:-2] if item.champion is not None]
-    free = [number for number, digest in older if consent.refused(consents.about(conn, back.model, digest), digest) is None]
-    raise RollbackRefused(back.model, back.champion.version, sentence, free)
 
 
 def _load_all(workspace: Workspace, conn: Connection, back: Deployment) -> None:
@@ -248,57 +232,6 @@ def _servable(workspace: Workspace, project: Project, version: int) -> str:
     digest = Tracking(workspace).version(project.name, version).digest
     load(workspace, project.name, version, digest)
     return digest
-
-
-def objection(
-    conn: Connection, project: Project, version: tuple[int, str], verdict: Verdict, *, newest: bool = True
-) -> tuple[Deployment | None, str | None]:
-    """Return the present deployment, and why ``verdict`` does not let a version (number, digest) take a role in it; None if it does.
-
-    ``newest``: it must be the gate's last word on the version. A canary that runs keeps the verdict that it has started under.
-    """
-    number, digest = version
-    present, recorded = deployments.current(conn, project.name), verdicts.get(conn, verdict.id)
-    sentence = permission.objection(recorded, (project.name, number, digest), project.contract.policy, present)
-    if sentence is None and newest:
-        sentence = permission.outdated(verdict, verdicts.latest(conn, project.name, number, "gate"))
-    return present, sentence
-
-
-def standing(conn: Connection, project: Project, verdict: Verdict, *, now: float) -> consent.Standing:
-    """Return how ``verdict`` stands with the people whom the policy asks."""
-    said = consents.about(conn, project.name, verdict.digest)
-    return consent.standing(verdict, said, project.contract.policy.approval, now=now)
-
-
-def refused_by(conn: Connection, verdict: Verdict, name: str) -> bool:
-    """Tell whether ``name`` has refused the bundle of ``verdict`` and has not approved it since."""
-    return name.casefold() in consent.refusers(consents.about(conn, verdict.model, verdict.digest), verdict.digest)
-
-
-def _require_permitted(
-    conn: Connection, project: Project, version: tuple[int, str], verdict: Verdict, *, newest: bool = True
-) -> Deployment | None:
-    """Return the present deployment if ``verdict`` lets a version take a role in it.
-
-    Raises:
-        NotPermitted: it does not.
-    """
-    present, sentence = objection(conn, project, version, verdict, newest=newest)
-    if sentence is not None:
-        raise NotPermitted(project.name, version[0], sentence)
-    return present
-
-
-def _require_agreed(conn: Connection, project: Project, verdict: Verdict, now: float) -> None:
-    """Make sure that people agree, as far as the policy asks.
-
-    Raises:
-        ConsentMissing: they do not.
-    """
-    found = standing(conn, project, verdict, now=now)
-    if not found.given:
-        raise ConsentMissing(project.name, verdict.version, found.sentence, found.next, refused=bool(found.refusals))
 
 
 def _record_canary(conn: Connection, project: Project, canary: Slot, decision: CanaryDecision, at: float) -> Verdict:

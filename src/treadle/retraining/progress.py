@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from treadle.projects import Project
+from treadle.registry import admission
 from treadle.state import log, verdicts
 from treadle.state.turns import Turn
 
@@ -42,12 +43,10 @@ def progress(conn: Connection, project: Project, turn: Turn, *, now: float) -> P
 def _asked(conn: Connection, project: Project, turn: Turn, now: float) -> Progress:
     """Say who has agreed to the challenger, and how many must."""
     passed = f"Version {turn.data['version']} has passed the gate and waits for consent."
-    from treadle.registry import promotion  # noqa: PLC0415 - brings MLflow, for which nobody should wait who only looks
-
     verdict = verdicts.latest(conn, project.name, turn.data["version"], "gate")
     if verdict is None:
         return Progress(passed)
-    found = promotion.standing(conn, project, verdict, now=now)
+    found = admission.standing(conn, project, verdict, now=now)
     done = min(len(found.approvals), found.people)
     following = "" if found.given or found.refusals else f" Next: {found.next}."
     return Progress(f"{passed} {found.sentence}{following}", done, found.people)

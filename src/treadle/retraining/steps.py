@@ -29,7 +29,7 @@ from treadle.errors import (
 from treadle.monitoring import canary
 from treadle.monitoring.canary import CanaryDecision
 from treadle.projects import Project
-from treadle.registry import promotion, runs
+from treadle.registry import admission, promotion, runs
 from treadle.registry.succession import breach
 from treadle.registry.tracking import Tracking
 from treadle.retraining import rows
@@ -198,7 +198,7 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
         return End("refused", "The gate refused the challenger. " + " ".join(verdict.reasons))
     rehearsed = disagreement(desk, deployment, digest, jury.rows.matrix)
     with desk.store.read() as conn:
-        standing = promotion.standing(conn, project, verdict, now=desk.clock())
+        standing = admission.standing(conn, project, verdict, now=desk.clock())
     if not standing.given:
         asked = {"version": version, "verdict": verdict.id, "people": standing.missing, "of": list(project.contract.policy.approval.of)}
         return Next("consent", {"rehearsed": rehearsed, "verdict": verdict.id}, ("approval.needed", asked))
@@ -215,9 +215,9 @@ def consent(desk: Desk, project: Project, turn: Turn) -> Result:
     with desk.store.read() as conn:
         # The gate's last word, by whomever it was asked: it is what people agree to.
         verdict = verdicts.latest(conn, project.name, version, "gate")
-        if verdict is None or promotion.objection(conn, project, (version, digest), verdict)[1] is not None:
+        if verdict is None or admission.objection(conn, project, (version, digest), verdict)[1] is not None:
             return Next("judge", {})
-        standing = promotion.standing(conn, project, verdict, now=now)
+        standing = admission.standing(conn, project, verdict, now=now)
     if standing.refusals:
         return End(REJECTED, standing.sentence)
     if not standing.given:
@@ -255,7 +255,7 @@ def _decision(desk: Desk, project: Project, deployment: Deployment, slot: Slot, 
     policy, looked = project.contract.policy, turn.data.get("looked", 0)
     with desk.store.read() as conn:
         judged = (verdicts.get(conn, deployment.verdict or ""), verdicts.latest(conn, project.name, slot.version, "gate"))
-        standings = [promotion.standing(conn, project, verdict, now=deployment.at) for verdict in judged if verdict is not None]
+        standings = [admission.standing(conn, project, verdict, now=deployment.at) for verdict in judged if verdict is not None]
     refused = next((standing.sentence for standing in standings if standing.refusals), None)
     if refused is not None:
         return CanaryDecision("abort", "consent", (refused,), looked)

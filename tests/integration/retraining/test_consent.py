@@ -57,7 +57,10 @@ class TestConsent:
         say(night, "approve", "ada")
         say(night, "approve", "Ada")
         controller.round()
-        assert "approved by ada; the policy asks for 2 (approval.people), 1 missing. next: `treadle approve churn" in loop(night).lower()
+        assert (
+            "approved by ada; the policy asks for 2 (approval.people), 1 missing. next: a second person types `treadle approve churn"
+            in loop(night).lower()
+        )
         assert night.roles() == {"champion": 1}
         say(night, "approve", "grace")
         controller.round()

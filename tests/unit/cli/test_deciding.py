@@ -12,7 +12,8 @@ from treadle.errors import MomentInvalid, ProjectNotFound
 from treadle.identity import Keys, os_user
 from treadle.projects import find
 from treadle.settings import Workspace
-from treadle.state import consents, events, heads, pauses, turns, verdicts
+from treadle.state import consents, deployments, events, heads, pauses, turns, verdicts
+from treadle.state.deployments import Slot
 from treadle.state.heads import heads_file
 from treadle.state.store import Store, open_store
 from treadle.state.verdicts import Verdict
@@ -50,6 +51,20 @@ def by(monkeypatch: pytest.MonkeyPatch, place: Workspace, name: str, role: str =
     monkeypatch.setenv("TREADLE_KEY", Keys(place.home).add(name, role))  # type: ignore[arg-type]
 
 
+def told(store: Store, kind: str, model: str = "iris", **facts: object) -> None:
+    with store.write() as conn:
+        events.append(conn, kind, at=50.0, model=model, data=facts)
+
+
+def deploy(store: Store, *versions: int) -> None:
+    """Give all traffic to one version after the other; version 3 is the one that was judged."""
+    with store.write() as conn:
+        for version in versions:
+            present = deployments.current(conn, "iris")
+            slots = deployments.promoted(present, Slot("champion", version, "d" * 64 if version == 3 else "e" * 64, 1.0))
+            deployments.insert(conn, "iris", expected=present.generation if present else 0, slots=slots, reason="a test", at=60.0)
+
+
 def said(store: Store) -> list[tuple[str, str, str]]:
     with store.read() as conn:
         return [(one.actor, one.source, one.decision) for one in consents.on(conn, "v1")]
@@ -59,7 +74,7 @@ def test_two_people_agree(place: Workspace, store: Store, monkeypatch: pytest.Mo
     first = treadle("approve", "iris", "--reason", "Looked at the errors.")
     assert first.code == 0
     assert f"Version 3 is approved by {os_user()}; the policy asks for 2 (approval.people), 1 missing." in first.out
-    assert 'Next: `treadle approve iris --version 3 --reason "..."`' in first.out
+    assert 'Next: a second person types `treadle approve iris --version 3 --reason "..."`.' in first.out
     by(monkeypatch, place, "ada")
     second = treadle("approve", "iris", "--version", 3, "--reason", "So did I.", "--json")
     assert second.json == {
@@ -86,7 +101,7 @@ def test_a_turn_that_waits_goes_on_by_itself(place: Workspace, store: Store, mon
     with store.write() as conn:
         turn = turns.open_turn(conn, "iris", cause="a test", episode=None, step="judge", at=1.0)
         turns.advance(conn, turn, step="consent", at=2.0, data={"version": 3})
-    assert "1 missing" in treadle("approve", "iris", "--reason", "Fine.").out
+    assert "1 missing. Next: a second person types" in treadle("approve", "iris", "--reason", "Fine.").out
     by(monkeypatch, place, "ada")
     assert "The loop waits for it and goes on by itself." in treadle("approve", "iris", "--reason", "Fine.").out
     assert "The loop's turn ends." in treadle("reject", "iris", "--reason", "No.").out
@@ -99,6 +114,18 @@ def test_a_refusal_is_told(store: Store) -> None:
     assert ": Worse for the small ones. It stands until" in done.out
 
 
+def test_a_refused_champion_goes_on_and_is_told_how_it_goes(store: Store) -> None:
+    deploy(store, 3)
+    first = treadle("reject", "iris", "--reason", "Worse for the small ones.")
+    assert first.code == 0
+    assert "It is the champion, and goes on answering: `treadle train iris` makes another one." in first.out
+    deploy(store, 2, 3)
+    second = treadle("reject", "iris", "--reason", "Still.")
+    assert "goes on answering: `treadle rollback iris` brings the one before it back." in second.out
+    lifted = treadle("approve", "iris", "--reason", "After all.")
+    assert lifted.out.endswith("It is the champion, so that nothing is left to do.\n")
+
+
 @pytest.mark.parametrize("command", ["approve", "reject", "pause"])
 def test_a_decision_needs_a_reason(store: Store, command: str) -> None:
     assert treadle(command, "iris").code == 2
@@ -106,10 +133,48 @@ def test_a_decision_needs_a_reason(store: Store, command: str) -> None:
     assert said(store) == []
 
 
+def test_those_are_named_who_are_missing(place: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place.projects_dir / "iris" / "policy.pair.yaml").write_text("approval: {people: 2, of: [ada, grace]}\n")
+    monkeypatch.setenv("TREADLE_OVERLAY", "pair")
+    judge(Workspace.find(), store, "v2", 200.0)
+    by(monkeypatch, place, "Ada")
+    assert "1 missing. Next: grace types `treadle approve iris" in treadle("approve", "iris", "--reason", "Fine.").out
+
+
 class TestNothingToSay:
-    def test_about_a_version_that_was_never_judged(self, store: Store) -> None:
-        failed(treadle("approve", "iris", "--version", 9, "--reason", "a"), "iris version 9", "`treadle gate iris --version 9`")
-        failed(treadle("approve", "churn", "--reason", "a"), "churn", "`treadle gate churn`")
+    @pytest.mark.parametrize("command", ["approve", "reject"])
+    def test_about_a_version_that_does_not_exist(self, store: Store, command: str) -> None:
+        failed(treadle(command, "churn", "--reason", "a"), "churn has no version: there are none yet.", "`treadle train churn`")
+        told(store, "version.registered", version=3)
+        told(store, "version.registered", version=4)
+        said = failed(treadle(command, "iris", "--version", 9, "--reason", "a"), "`treadle train iris` makes one.")
+        assert "iris has no version 9: choose from 3, 4." in said
+
+    @pytest.mark.parametrize("command", ["approve", "reject"])
+    def test_about_one_that_was_removed(self, store: Store, command: str) -> None:
+        for version in (3, 4):
+            told(store, "version.registered", version=version)
+        told(store, "gc.removed", what="log", count=5)
+        told(store, "gc.removed", what="version", names=["3"])
+        failed(treadle(command, "iris", "--reason", "a"), "iris has no version 3: choose from 4.")
+        told(store, "model.reset", rows=9)
+        failed(treadle(command, "iris", "--version", 4, "--reason", "a"), "iris has no version 4: there are none yet.")
+
+    @pytest.mark.parametrize("command", ["approve", "reject"])
+    def test_about_one_that_was_never_judged(self, store: Store, command: str) -> None:
+        told(store, "version.registered", version=9)
+        failed(
+            treadle(command, "iris", "--version", 9, "--reason", "a"), "iris version 9: the gate has not judged it", "`treadle gate iris"
+        )
+        told(store, "version.registered", model="churn", version=1)
+        failed(treadle(command, "churn", "--reason", "a"), "churn: the gate has not judged it", "`treadle gate churn`")
+
+    def test_for_the_champion(self, store: Store) -> None:
+        deploy(store, 3)
+        failed(
+            treadle("approve", "iris", "--reason", "a"), "iris version 3 is the champion already.", "`treadle train iris` makes a newer one"
+        )
+        assert said(store) == []
 
     def test_about_one_that_the_gate_has_refused_since(self, place: Workspace, store: Store) -> None:
         judge(place, store, "v2", 200.0, passed=False)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from treadle.registry.consent import standing
+from treadle.registry.consent import refusals, standing, told
 from treadle.spec import ApprovalPolicy
 from treadle.state.consents import Consent, Decision, Word
 from treadle.state.verdicts import Verdict
+from treadle.times import when
 
 NOW = 1_000_000.0
 VERDICT = Verdict("v1", "churn", 3, "d" * 64, "gate", passed=True, reasons=(), policy_digest="p", evidence={}, at=NOW - 500)
@@ -99,21 +100,54 @@ def test_a_refusal_follows_the_bundle(words: list[Consent], *, given: bool, refu
     assert (found.given, [one.actor for one in found.refusals]) == (given, refused)
 
 
+def test_the_refusals_of_a_bundle_are_those_that_hold() -> None:
+    words = [no("ada", ago=300), no("grace", ago=200), yes("ada", ago=100), before("joan", "reject", ago=600)]
+    assert [one.actor for one in refusals(words, VERDICT.digest)] == ["joan", "grace"]
+    assert refusals(words, "e" * 64) == ()
+    assert told(refusals(words, VERDICT.digest)[1:]) == f"grace has refused version 3 on {when(NOW - 200)}: looked at it."
+
+
 @pytest.mark.parametrize(
-    ("policy", "words", "sentence", "following"),
+    ("policy", "words", "sentence"),
     [
-        (
-            TWO,
-            [yes("ada")],
-            "Version 3 is approved by ada; the policy asks for 2 (approval.people), 1 missing.",
-            'treadle approve churn --version 3 --reason "..."',
-        ),
-        (ONE, [], "Version 3 is approved by nobody yet; the policy asks for 1 (approval.people), 1 missing.", "treadle approve"),
-        (TWO, [yes("ada"), yes("grace")], "approved by ada and grace; the policy asks for 2", "treadle promote churn --version 3"),
-        (ONE, [no("ada"), yes("joan")], "ada has refused version 3 on", "treadle approve churn --version 3"),
+        (TWO, [yes("ada")], "Version 3 is approved by ada; the policy asks for 2 (approval.people), 1 missing."),
+        (ONE, [], "Version 3 is approved by nobody yet; the policy asks for 1 (approval.people), 1 missing."),
+        (TWO, [yes("ada"), yes("grace")], "approved by ada and grace; the policy asks for 2"),
+        (ONE, [no("ada"), yes("joan")], "ada has refused version 3 on"),
     ],
 )
-def test_what_it_says(policy: ApprovalPolicy, words: list[Consent], sentence: str, following: str) -> None:
-    found = standing(VERDICT, words, policy, now=NOW)
-    assert sentence in found.sentence
-    assert following in found.next
+def test_what_it_says(policy: ApprovalPolicy, words: list[Consent], sentence: str) -> None:
+    assert sentence in standing(VERDICT, words, policy, now=NOW).sentence
+
+
+AGREE = '`treadle approve churn --version 3 --reason "..."`'
+THREE = ApprovalPolicy(people=2, of=("ada", "grace", "joan"), expire=1000)
+ONE_OF = ApprovalPolicy(people=1, of=("ada", "grace"), expire=1000)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words", "following"),
+    [
+        # anybody's turn
+        (ONE, [], AGREE),
+        (TWO, [], f"two people type {AGREE}"),
+        # somebody else's turn
+        (TWO, [yes("ada")], f"a second person types {AGREE}"),
+        (TWO, [yes("ada"), yes("ADA", source="os")], f"a second person types {AGREE}"),
+        (TWO, [yes("ada", ago=1001)], f"two people type {AGREE}"),
+        # the turn of those whom the policy names and who have not agreed yet
+        (ONE_OF, [], f"ada or grace types {AGREE}"),
+        (NAMED, [], f"ada and grace type {AGREE}"),
+        (NAMED, [yes("Ada")], f"grace types {AGREE}"),
+        (NAMED, [yes("joan")], f"ada and grace type {AGREE}"),
+        (THREE, [], f"2 of ada, grace, joan type {AGREE}"),
+        (THREE, [yes("grace")], f"ada or joan types {AGREE}"),
+        # nobody's
+        (TWO, [yes("ada"), yes("grace")], "`treadle promote churn --version 3`"),
+        # the turn of whoever has refused
+        (ONE, [no("ada"), yes("joan")], f"ada types {AGREE}, or `treadle train churn` makes another version"),
+        (ONE, [no("ada"), no("joan", ago=50)], f"ada and joan type {AGREE}, or `treadle train churn` makes another version"),
+    ],
+)
+def test_what_comes_next_says_whose_turn_it_is(policy: ApprovalPolicy, words: list[Consent], following: str) -> None:
+    assert standing(VERDICT, words, policy, now=NOW).next == following
