@@ -29,7 +29,9 @@ class ServiceUnreachable(TreadleError):
     """Nothing answers at the address of the service."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"No service answers at {url}: {reason}", fix="Start it with `treadle serve`, or name another with --url.")
+        super().__init__(
+            f"No service answers at {url}: {reason.rstrip('.')}.", fix="Start it with `treadle serve`, or name another with --url."
+        )
 
 
 class RowFileInvalid(TreadleError):

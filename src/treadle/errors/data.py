@@ -71,7 +71,7 @@ class SnapshotNotFound(TreadleError):
     """There is no such snapshot."""
 
     def __init__(self, model: str, digest: str, folder: Path) -> None:
-        super().__init__(f"{model} has no snapshot {digest!r} under {folder}.", fix="`treadle status` names the snapshot of each version.")
+        super().__init__(f"{model} has no snapshot {digest!r} under {folder}.", fix=f"`ls {folder / model}` shows those there are.")
 
 
 class SnapshotImpossible(TreadleError):

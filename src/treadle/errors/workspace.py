@@ -13,7 +13,7 @@ class WorkspaceNotFound(TreadleError):
         super().__init__(
             f"No workspace: neither {start} nor a folder above it holds a treadle.toml.",
             fix="Go to the folder of your workspace, name it with TREADLE_WORKSPACE, or make one: "
-            "an empty treadle.toml beside a projects/ folder.",
+            "`treadle init NAME --from TABLE --target COLUMN`, or an empty treadle.toml beside a projects/ folder.",
         )
 
 

@@ -175,7 +175,7 @@ def _add_errors(app: FastAPI, inference: Inference) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def unfit(request: Request, error: RequestValidationError) -> Response:
-        fields = [FieldProblem(str(one["loc"][-1]), str(one["input"]), one["msg"]) for one in error.errors()]
+        fields = [FieldProblem(str(one["loc"][-1]), str(one["input"]), "a whole number from 1 on") for one in error.errors()]
         found = RequestInvalid(fields, fix=f"GET /models/{ANY_MODEL} shows which version has which role.")
         return JSONResponse(body_of(found, named(request)), status_of(found))
 

@@ -1,4 +1,4 @@
-"""Ten wrong things that a newcomer does. Each ends in a sentence that names the thing, and in the next step."""
+"""Wrong things that a newcomer does. Each ends in a sentence that names the thing, and in the next step."""
 
 import socket
 import subprocess
@@ -91,6 +91,36 @@ def test_the_disk_is_full(folder: Path, full_disk: Path, monkeypatch: pytest.Mon
     assert "This was not foreseen" not in said
     assert "disk" in said
     assert str(full_disk) in said
+
+
+def test_there_is_no_workspace_yet(folder: Path) -> None:
+    failed(treadle("status"), str(folder), "`treadle init NAME --from TABLE --target COLUMN`")
+
+
+def test_the_name_of_the_model_is_misspelt(workspace: Workspace) -> None:
+    said = failed(treadle("evaluate", "iriss"), "There is no project 'iriss': choose from churn, house_prices, iris.")
+    assert "Did you mean 'iris'?" in said
+    assert "`treadle init NAME --from" in failed(treadle("evaluate", "My Orders"), "'My Orders'")
+
+
+def test_the_snapshot_is_of_somewhere_else(workspace: Workspace) -> None:
+    failed(treadle("validate", "iris", "--snapshot", "abc"), "no snapshot 'abc'", f"`ls {workspace.home / 'data' / 'iris'}`")
+
+
+def test_the_address_is_none(workspace: Workspace) -> None:
+    said = failed(treadle("predict", "iris", "--url", "nonsense"), "No service answers at nonsense", "`treadle serve`")
+    assert ".." not in said
+
+
+def test_a_file_of_labels_has_other_columns(folder: Path, workspace: Workspace) -> None:
+    (folder / "truth.csv").write_text("id,who\n1,2\n", encoding="utf-8")
+    failed(treadle("labels", "import", "truth.csv", "--model", "iris"), "Its columns: id, who.", "import truth.csv --model iris --column")
+
+
+def test_a_row_is_wrong(folder: Path, workspace: Workspace) -> None:
+    (folder / "rows.csv").write_text("petal_length\nlong\n", encoding="utf-8")
+    failed(treadle("predict", "iris", "rows.csv", "--url", "http://127.0.0.1:9"), "`treadle predict iris rows.csv --raw`")
+    failed(treadle("predict", "iris", "rows.csv", "--out", "a.txt"), "a.txt", "`--out answers.csv`")
 
 
 def test_the_python_is_too_old(tmp_path: Path) -> None:

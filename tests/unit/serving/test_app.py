@@ -128,6 +128,7 @@ def test_a_fix_names_the_model_that_was_asked(live: Service) -> None:
     assert problem(refused)["fix"] == "GET /models/churn shows every feature, and an example that works."
     assert problem(no_json)["fix"] == "Send JSON as in the example of GET /models/churn."
     assert (version.status_code, problem(version)["fix"]) == (422, "GET /models/churn shows which version has which role.")
+    assert problem(version)["problems"] == [{"field": "version", "value": "0", "allowed": "a whole number from 1 on"}]
 
 
 def test_a_fix_names_no_model_that_is_not_served(live: Service) -> None:
