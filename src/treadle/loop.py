@@ -9,12 +9,12 @@ from treadle.bundle.place import BundlePlace
 from treadle.errors import AlreadyChampion, PortTaken, SnapshotCorrupt, SnapshotNotFound, TrackingUnavailable
 from treadle.projects import Project
 from treadle.registry import admission, aliases, origin, promotion, versions
+from treadle.registry.evidence import Jury
 from treadle.registry.tracking import Registered, Tracking
 from treadle.retraining import rows
 from treadle.settings import Workspace
 from treadle.state import consents, deployments, heads, verdicts
 from treadle.state.deployments import Deployment
-from treadle.state.log import LabelledRows
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
 from treadle.telling import Tell, nobody
@@ -37,29 +37,24 @@ class Loop:
     def gate(self, project: Project, version: int | None = None) -> Verdict:
         """registry: judge a version (the newest one, if none is named) by the policy as it is now."""
         found = Tracking(self._workspace).require(project.name, version)
-        jury, left_out = self._jury(project, found)
-        return promotion.gate_version(
-            self._workspace, self._store, project, found.version, at=self._clock(), evidence_rows=jury, left_out=left_out
-        )
+        jury = self._jury(project, found)
+        return promotion.gate_version(self._workspace, self._store, project, found.version, at=self._clock(), jury=jury)
 
-    def _jury(self, project: Project, found: Registered) -> tuple[LabelledRows | None, tuple[str, ...]]:
-        """Return logged rows that are fair to a version and to the champion, where there is one and there are enough of them.
-
-        With them come sentences about logged rows that could not be read.
-        """
+    def _jury(self, project: Project, found: Registered) -> Jury | None:
+        """Return logged rows that are fair to a version and to the champion, where there is one and there are enough of them."""
         deployment = self.deployed(project)
         if deployment is None or deployment.champion is None or deployment.champion.digest == found.digest:
-            return None, ()
+            return None
         bundles = BundlePlace(self._workspace.bundle_dir)
         bundle = bundles.get(found.digest)
         try:
             trained_on = origin.trained_on(self._workspace, bundle)
         except (SnapshotNotFound, SnapshotCorrupt):
-            return None, ()  # the gate says so, and records it
+            return None  # the gate says so, and records it
         challenger = rows.Challenger(bundle.interface, bundle.manifest.lineage.cut or 0.0, trained_on)
         with self._store.read() as conn:
             jury = rows.jury(conn, bundles, project, challenger, now=self._clock())
-        return (jury.rows, jury.left_out) if jury.enough else (None, ())
+        return jury if jury.enough else None
 
     def promote(self, project: Project, version: int | None = None, *, actor: str = "treadle") -> tuple[Verdict, Deployment | None]:
         """Registry → serving: gate a version and, if it passes, give it all traffic. Servers follow by themselves.

@@ -56,7 +56,7 @@ class Jury:
     """Logged, labelled rows that judge a version: rows of its own interface, and a sentence for each lot that was left out."""
 
     rows: LabelledRows
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...]
 
 
 def gather(workspace: Workspace, project: Project, challenger: Candidate, champion: Candidate | None, jury: Jury | None) -> Evidence:

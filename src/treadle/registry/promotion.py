@@ -19,7 +19,6 @@ from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
 from treadle.state import deployments, verdicts
 from treadle.state.deployments import Deployment, Slot
-from treadle.state.log import LabelledRows
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
 
@@ -40,32 +39,30 @@ class CanaryDecision(Protocol):
         """Why, in full sentences."""
 
 
-def gate_version(  # noqa: PLR0913 - as promote
+def gate_version(
     workspace: Workspace,
     store: Store,
     project: Project,
     version: int,
     *,
     at: float,
-    evidence_rows: LabelledRows | None = None,
-    left_out: tuple[str, ...] = (),
+    jury: Jury | None = None,
 ) -> Verdict:
     """Judge a version by the policy as it is now, against the champion as it is now, and record the verdict.
 
-    Champion and challenger are compared on ``evidence_rows``, logged and labelled, or else on their common holdout. They are rows
-    of the challenger's interface; ``left_out`` are sentences about logged rows that could not be read so.
+    Champion and challenger are compared on the ``jury``, or else on their common holdout.
 
     Raises:
         VersionNotFound, VersionNotSealed: MLflow knows no such version.
         BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle cannot be served.
-        RowsOverlap: the challenger may have learnt from ``evidence_rows``.
+        RowsOverlap: the challenger may have learnt from the ``jury``.
     """
     challenger = load(workspace, project.name, version, Tracking(workspace).version(project.name, version).digest)
     with store.read() as conn:
         present = deployments.current(conn, project.name)
     slot = present.champion if present else None
     champion = load(workspace, project.name, slot.version, slot.digest) if slot else None
-    found = evidence.gather(workspace, project, challenger, champion, Jury(evidence_rows, left_out) if evidence_rows is not None else None)
+    found = evidence.gather(workspace, project, challenger, champion, jury)
     clauses = gate.judge(found, project.contract.policy.gate, project.contract.metric)
     verdict = Verdict(
         id=str(uuid.uuid4()),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from treadle.bundle.place import BundlePlace
 from treadle.monitoring.matured import Window, matured_under
 from treadle.projects import Project
+from treadle.registry.evidence import Jury
 from treadle.spec import Interface
 from treadle.state.log import LabelledRows
 
@@ -22,11 +23,9 @@ class Challenger:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows that were looked for: how many are ``needed``, and sentences about those that could not be read."""
+class Found(Jury):
+    """Rows that were looked for, and how many are ``needed``."""
 
-    rows: LabelledRows
-    left_out: tuple[str, ...]
     needed: int
 
     @property

@@ -193,7 +193,7 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     if not jury.enough:
         what = f"fewer than {jury.needed} labelled rows later than the training cut had matured.{jury.told}"
         return _out_of_patience(desk, project, turn, what)
-    verdict = promotion.gate_version(desk.workspace, desk.store, project, version, at=now, evidence_rows=jury.rows, left_out=jury.left_out)
+    verdict = promotion.gate_version(desk.workspace, desk.store, project, version, at=now, jury=jury)
     if not verdict.passed:
         return End("refused", "The gate refused the challenger. " + " ".join(verdict.reasons))
     rehearsed = disagreement(desk, deployment, digest, jury.rows.matrix)

@@ -16,6 +16,7 @@ from treadle.errors import (
 )
 from treadle.projects import Project
 from treadle.registry import promotion
+from treadle.registry.evidence import Jury
 from treadle.settings import Workspace
 from treadle.spec import Feature, NumberFeature
 from treadle.state import deployments, events, verdicts
@@ -179,7 +180,7 @@ def test_without_fair_rows_the_gate_refuses_and_says_what_to_do(desk: Desk, shel
 @pytest.mark.parametrize("judge", ["holdout", "logged"])
 def test_a_version_whose_snapshot_is_gone_is_refused(desk: Desk, shelf: Shelf, judge: str) -> None:
     desk.promote(shelf.register())
-    rows = {"evidence_rows": shelf.logged(since=1000.0)} if judge == "logged" else {}
+    rows = {"jury": Jury(shelf.logged(since=1000.0), ())} if judge == "logged" else {}
     verdict = desk.gate(shelf.register(snapshot="feedbeef", cut=1000.0), **rows)
     assert failed(verdict) == ["holdout"]
     assert "cannot be found again, so that nothing can be measured. iris has no snapshot 'feedbeef'" in verdict.reasons[0]
@@ -188,25 +189,25 @@ def test_a_version_whose_snapshot_is_gone_is_refused(desk: Desk, shelf: Shelf, j
 def test_logged_rows_later_than_the_cut_judge_both(desk: Desk, shelf: Shelf) -> None:
     desk.with_gate(minimum={})
     desk.promote(shelf.register())
-    better = desk.gate(shelf.register(cut=1000.0, holdout_digest=""), evidence_rows=shelf.logged(since=1000.0))
+    better = desk.gate(shelf.register(cut=1000.0, holdout_digest=""), jury=Jury(shelf.logged(since=1000.0), ()))
     assert better.passed
     assert better.evidence["measured"]["comparison"]["rows"] == "logged"
     assert "On the same 150 logged rows" in " ".join(better.reasons)
-    worse = desk.gate(shelf.register(WORSE, cut=1000.0), evidence_rows=shelf.logged(since=1000.0))
+    worse = desk.gate(shelf.register(WORSE, cut=1000.0), jury=Jury(shelf.logged(since=1000.0), ()))
     assert failed(worse) == ["champion"]
 
 
 def test_too_few_logged_rows_prove_nothing(desk: Desk, shelf: Shelf) -> None:
     desk.promote(shelf.register())
     rows = shelf.logged(since=1000.0).take(np.arange(29))
-    verdict = desk.gate(shelf.register(cut=1000.0), evidence_rows=rows)
+    verdict = desk.gate(shelf.register(cut=1000.0), jury=Jury(rows, ()))
     assert verdict.reasons == ("Only 29 logged rows compare it with champion version 1; at least 30 are asked.",)
 
 
 def test_rows_from_before_the_cut_are_refused(desk: Desk, shelf: Shelf) -> None:
     version = shelf.register(cut=1003.0)
     with pytest.raises(RowsOverlap, match="3 of 150 rows were predicted at or before its training cut"):
-        desk.gate(version, evidence_rows=shelf.logged(since=1000.0))
+        desk.gate(version, jury=Jury(shelf.logged(since=1000.0), ()))
     assert desk.kinds() == []
 
 
@@ -224,12 +225,12 @@ class TestWithEntities:
     def test_rows_of_entities_that_were_trained_on_are_refused(self, desk: Desk, shelf: Shelf, version: int) -> None:
         names = [f"g{index}" for index in range(148)] + ["f7", "f149"]
         with pytest.raises(RowsOverlap, match="2 entities are among its training rows: f149, f7"):
-            desk.gate(version, evidence_rows=shelf.logged(since=1000.0, entities=names))
+            desk.gate(version, jury=Jury(shelf.logged(since=1000.0, entities=names), ()))
 
     def test_rows_of_other_entities_judge_and_those_without_one_are_counted(self, desk: Desk, shelf: Shelf, version: int) -> None:
         desk.promote(version, desk.gate(version))
         names = [f"g{index}" for index in range(140)] + [None] * 10
-        verdict = desk.gate(shelf.register(code_digest="e" * 64, cut=1000.0), evidence_rows=shelf.logged(since=1000.0, entities=names))
+        verdict = desk.gate(shelf.register(code_digest="e" * 64, cut=1000.0), jury=Jury(shelf.logged(since=1000.0, entities=names), ()))
         assert verdict.passed
         assert "10 of the rows name no entity." in " ".join(verdict.reasons)
 
@@ -274,7 +275,7 @@ class TestAContractThatChanges:
     def test_and_on_logged_rows_of_its_own_interface(self, desk: Desk, shelf: Shelf) -> None:
         desk.promote(shelf.register())
         version = shelf.register(graph(self.wider(shelf), missing=0.0), cut=1000.0)
-        verdict = desk.gate(version, evidence_rows=shelf.logged(since=1000.0), left_out=("3 rows were left out.",))
+        verdict = desk.gate(version, jury=Jury(shelf.logged(since=1000.0), ("3 rows were left out.",)))
         assert verdict.passed
         comparison = verdict.evidence["measured"]["comparison"]
         assert (comparison["rows"], comparison["paired"]["n"], comparison["paired"]["difference"]) == ("logged", 150, 0.0)
