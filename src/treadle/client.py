@@ -1,9 +1,12 @@
-"""Talk to a running service from the command line."""
+"""Ask a running service, as its callers do."""
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,12 +79,34 @@ def simulate(  # noqa: PLR0913
     traffic.shifted = shifted
 
     async def run() -> "Tally":
-        await traffic.run(seconds)
-        await asyncio.sleep(min(pace.delay, seconds))
-        await traffic.settle()
-        return traffic.tally
+        with _interruptible() as stop:
+            await traffic.run(seconds, stop=stop)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), min(pace.delay, seconds))
+            if not stop.is_set():
+                await traffic.settle()
+            return traffic.tally
 
     return asyncio.run(run())
+
+
+@contextmanager
+def _interruptible() -> Iterator[asyncio.Event]:
+    """Give an event that Ctrl-C sets, and end with KeyboardInterrupt then.
+
+    To be cancelled, as asyncio would have it, is sometimes lost between a connection's time limits.
+    """
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    mine = threading.current_thread() is threading.main_thread()
+    if mine:
+        loop.add_signal_handler(signal.SIGINT, stop.set)
+    try:
+        yield stop
+    finally:
+        if mine:
+            loop.remove_signal_handler(signal.SIGINT)
+    if stop.is_set():
+        raise KeyboardInterrupt
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class TestFind:
         assert Workspace.find(other).root == other
 
     def test_without_a_marker_the_error_names_the_start_and_the_way_out(self, tmp_path: Path) -> None:
-        with pytest.raises(WorkspaceNotFound, match=r"make one: an empty treadle\.toml") as caught:
+        with pytest.raises(WorkspaceNotFound, match=r"make one: `treadle init.* or an empty treadle\.toml") as caught:
             Workspace.find(tmp_path)
         assert str(tmp_path) in caught.value.what
 

@@ -150,7 +150,7 @@ def test_what_is_wrong_is_found_by_its_check(project: Write, old: str, new: str,
     [
         ("  owner: weather\n", "", "card", "policy.owner"),
         (", min: -50, max: 60", "", "ranges", "degrees"),
-        ("  gate: {minimum: {roc_auc: 0.6}}", "  gate: {}\n  labels: {expire: 1d}", "policy", "orphan labels expire after 1 d"),
+        ("  gate: {minimum: {roc_auc: 0.6}}", "  gate: {}\n  labels: {expire: 1d}", "policy", "orphan labels expire after 1d"),
     ],
 )
 def test_what_is_only_odd_is_warned_of(project: Write, old: str, new: str, name: str, said: str) -> None:
