@@ -57,7 +57,7 @@ class Screen:
         stamp = time.strftime("%H:%M:%S", time.localtime(moment))
         colour = STYLES[style]
         body = f"[{colour}]{escape(text)}[/{colour}]" if colour else escape(text)
-        self.console.print(f"[dim]{stamp} {moment - self._began:6.1f} s[/dim]  {body}", soft_wrap=True)
+        self.console.print(f"[dim]{stamp} {max(moment - self._began, 0.0):6.1f} s[/dim]  {body}", soft_wrap=True)
 
     def headline(self, title: str) -> None:
         """Print the title of a stage."""
