@@ -27,7 +27,7 @@ from treadle.retraining.decide import decide
 from treadle.retraining.situation import read_situation
 from treadle.retraining.steps import FIRST_STEP, Desk, End, Result, take
 from treadle.settings import Workspace
-from treadle.state import deployments, episodes, events, heads, joins, lease, pauses, turns
+from treadle.state import compaction, deployments, episodes, events, heads, joins, lease, pauses, turns
 from treadle.state.lease import Lease
 from treadle.state.store import Store
 from treadle.state.turns import Turn
@@ -37,7 +37,13 @@ LEASE_ROUNDS = 6
 """A lease outlives this many rounds, and at least ``LEASE_SECONDS``."""
 LEASE_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 5.0
-"""How often aliases are put back and the head of the events is exported."""
+"""How often aliases are put back, the head of the events is exported and parts of the live profile are merged."""
+MERGE_AFTER = 120.0
+"""Seconds after the end of a bucket until its parts are merged: by then most of what belongs to it was shipped."""
+MERGE_BITE, MERGE_BITES = 500, 20
+"""Parts that one transaction merges, and how many transactions one housekeeping spends on them."""
+SEGMENT_KEPT = 30 * 86400.0
+"""Seconds that the store remembers a segment that was shipped whole: a backup of a spool may come back for as long."""
 TICK = 0.1
 """Seconds between two looks at whether to stop."""
 
@@ -248,6 +254,19 @@ class Controller:
             with self._store.write():
                 pass  # writes no row, but checks the lease; to sign may itself write an event
             heads.sign(self._plain, self._workspace.home, at=now)
+        with self._unstopped("compaction"):
+            self._compact(now)
+
+    def _compact(self, now: float) -> None:
+        """Merge what was shipped for buckets that are over, a bite per transaction, so that no shipper waits long."""
+        until = now - self._workspace.settings.profile_seconds - MERGE_AFTER
+        for _ in range(MERGE_BITES):
+            with self._store.write() as conn:
+                merged = compaction.merge(conn, until=until, limit=MERGE_BITE)
+            if merged < MERGE_BITE:
+                break
+        with self._store.write() as conn:
+            compaction.forget_segments(conn, keep=SEGMENT_KEPT, now=now, limit=MERGE_BITE)
 
 
 def pause(stop: Flag, seconds: float) -> None:

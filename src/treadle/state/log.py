@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from operator import itemgetter
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, and_, exists, false, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from treadle.errors import StoreUnavailable
+from treadle.spec.addresses import without_secrets
 from treadle.state.joins import rejoin
 from treadle.state.schema import labels, predictions, profile_parts, segments
 
@@ -122,15 +124,30 @@ def offset(conn: Connection, segment: str) -> int:
     return conn.execute(select(segments.c.offset).where(segments.c.segment == segment)).scalar() or 0
 
 
-def advance_segment(conn: Connection, segment: str, offset: int, *, sealed: bool, at: float) -> None:
-    """Record that ``segment`` was shipped up to ``offset``; ``sealed`` says that nothing will follow."""
+def advance_segment(conn: Connection, segment: str, offset: int, *, start: int, sealed: bool, at: float) -> None:
+    """Record that ``segment`` was shipped from ``start`` up to ``offset``; ``sealed`` says that nothing will follow.
+
+    Raises:
+        StoreUnavailable: it was not at ``start``. Another process ships it too, or the store was put back from a copy.
+    """
     values = {"offset": offset, "sealed": sealed, "at": at}
-    if not conn.execute(update(segments).where(segments.c.segment == segment).values(values)).rowcount:
-        conn.execute(insert(segments).values(segment=segment, **values))
+    place = and_(segments.c.segment == segment, segments.c.offset == start)
+    if conn.execute(update(segments).where(place).values(values)).rowcount:
+        return
+    begin = sqlite.insert(segments) if conn.dialect.name == "sqlite" else postgresql.insert(segments)
+    if start or not conn.execute(begin.values(segment=segment, **values).on_conflict_do_nothing()).rowcount:
+        _refuse(conn, segment, start)
 
 
 def add_part(conn: Connection, segment: str, offset: int, part: Part) -> None:
-    """Insert ``part``, counted from the bytes of ``segment`` that begin at ``offset``."""
+    """Insert ``part``, counted from the bytes of ``segment`` that begin at ``offset``; before the segment is advanced past them.
+
+    Raises:
+        StoreUnavailable: these bytes were shipped before. They were counted then, whether or not that part was merged since.
+    """
+    shipped = select(segments.c.offset).where(segments.c.segment == segment).with_for_update()
+    if (conn.execute(shipped).scalar() or 0) > offset:
+        _refuse(conn, segment, offset)
     conn.execute(
         insert(profile_parts).values(
             segment=segment,
@@ -143,6 +160,14 @@ def add_part(conn: Connection, segment: str, offset: int, part: Part) -> None:
             rows=part.rows,
         )
     )
+
+
+def _refuse(conn: Connection, segment: str, start: int) -> NoReturn:
+    url = without_secrets(conn.engine.url.render_as_string(hide_password=False))
+    reason = (
+        f"segment {segment} was shipped up to byte {offset(conn, segment)}, not {start}: by another process, or the store was put back."
+    )
+    raise StoreUnavailable(url, reason, fix="The shipper asks again where it stands and goes on from there: `treadle status`.")
 
 
 def _insert_many(conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> None:

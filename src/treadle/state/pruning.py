@@ -1,7 +1,7 @@
 """Old rows of the log leave the store: a bite per transaction, so that whoever ships meanwhile need not wait.
 
-A prediction goes with its labels. One that a waiting label may still be about stays, and so does a label that waits. How far
-segments were shipped, and the record (deployments, turns, episodes, verdicts, events), stay for good.
+A prediction goes with its labels. One that a waiting label may still be about stays, and so does a label that waits. The
+record (deployments, turns, episodes, verdicts, events) stays for good; how far segments were shipped is kept by ``compaction``.
 """
 
 from collections.abc import Sequence

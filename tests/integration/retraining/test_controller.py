@@ -5,15 +5,19 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sqlalchemy import select
 
 from tests import small_bundles
 from tests.integration.retraining.conftest import CUT, START, Night, told_apart, write_project
 from treadle.retraining import controller as controllers
 from treadle.settings import Workspace
-from treadle.state import deployments, episodes, events, turns
+from treadle.state import deployments, episodes, events, log, turns
 from treadle.state.events import read_heads
 from treadle.state.heads import heads_file, key_file
+from treadle.state.log import Part
+from treadle.state.schema import profile_parts
 
 pytestmark = pytest.mark.integration
 
@@ -348,3 +352,47 @@ def test_a_pause_ends_when_it_is_told_to_stop(wait: Callable[[threading.Event, f
     stop.set()
     wait(stop, 1_000)
     wait(threading.Event(), 0.001)
+
+
+# the parts of the live profile
+
+
+def ship_part(night: Night, segment: str, *, at: float) -> None:
+    with night.store.write() as conn:
+        log.add_part(conn, segment, 0, Part("churn", 1, "p", at, np.array([1, 2]), 3))
+        log.advance_segment(conn, segment, 10, start=0, sealed=True, at=at)
+
+
+def parts(night: Night) -> list[tuple[str, float, int]]:
+    with night.store.read() as conn:
+        each = profile_parts.c
+        return [tuple(row) for row in conn.execute(select(each.segment, each.bucket, each.rows).order_by(each.bucket, each.segment))]
+
+
+def test_parts_of_buckets_that_are_over_are_merged_and_old_segments_forgotten(night: Night) -> None:
+    day, bucket = 86400.0, night.workspace.settings.profile_seconds
+    over = night.now - bucket - controllers.MERGE_AFTER - 1
+    for segment, at in (("a", over), ("b", over), ("c", over + 2)):
+        ship_part(night, segment, at=at)
+    ship_part(night, "gone", at=night.now - 31 * day)
+    controller = night.controller()
+    controller.round()
+    assert parts(night) == [("", night.now - 31 * day, 3), ("", over, 6), ("c", over + 2, 3)]
+    with night.store.read() as conn:
+        assert {name for name in ("a", "b", "c", "gone") if log.offset(conn, name)} == {"a", "b", "c"}
+    night.now += controllers.HOUSEKEEPING_SECONDS
+    controller.round()
+    assert parts(night)[2] == ("", over + 2, 3)
+
+
+def test_a_controller_that_was_replaced_merges_nothing(night: Night) -> None:
+    first = night.controller()
+    first.round()
+    ship_part(night, "a", at=0.0)
+    clock = night.now + 1000
+    assert night.controller(lambda: clock).round()
+    assert parts(night) == [("", 0.0, 3)]
+    ship_part(night, "b", at=0.0)
+    night.now += controllers.HOUSEKEEPING_SECONDS
+    assert not first.round()
+    assert parts(night) == [("", 0.0, 3), ("b", 0.0, 3)]

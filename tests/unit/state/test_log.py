@@ -180,9 +180,9 @@ def test_totals(store: Store) -> None:
 def test_a_segment_is_shipped_from_where_it_stood(store: Store) -> None:
     with store.write() as conn:
         assert log.offset(conn, "a") == 0
-        log.advance_segment(conn, "a", 10, sealed=False, at=1.0)
-        log.advance_segment(conn, "b", 5, sealed=True, at=1.0)
-        log.advance_segment(conn, "a", 30, sealed=True, at=2.0)
+        log.advance_segment(conn, "a", 10, start=0, sealed=False, at=1.0)
+        log.advance_segment(conn, "b", 5, start=0, sealed=True, at=1.0)
+        log.advance_segment(conn, "a", 30, start=10, sealed=True, at=2.0)
     with store.read() as conn:
         assert (log.offset(conn, "a"), log.offset(conn, "b")) == (30, 5)
 
