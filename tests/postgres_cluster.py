@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import sqlalchemy as sa
@@ -41,9 +42,29 @@ def _free_port() -> int:
     return port
 
 
+class Server:
+    """A PostgreSQL in a folder of its own, which can be stopped and started again."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder = programs, folder
+        self._port = _free_port()
+        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/postgres"
+        _run(programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} {FAST}"
+        # The server must not inherit the pipe of pg_ctl, or the run would wait for it: it logs to a file.
+        _run(self._programs / "pg_ctl", "-D", self._folder / "data", "-l", self._folder / "log", "-o", options, "-w", "start")
+
+    def stop(self, how: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop it, with every connection to it; ``immediate`` loses the last commits of a server as fast as this one."""
+        _run(self._programs / "pg_ctl", "-D", self._folder / "data", "-m", how, "-w", "stop")
+
+
 @contextmanager
-def cluster() -> Iterator[str]:
-    """Run PostgreSQL and yield its URL; what cannot be had is skipped by name."""
+def server() -> Iterator[Server]:
+    """Run PostgreSQL; what cannot be had is skipped by name."""
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     programs = _programs()
     # Not pytest's folder: every folder above must be open to the user postgres, and socket paths must be short.
@@ -51,17 +72,21 @@ def cluster() -> Iterator[str]:
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
-        data, port = folder / "data", _free_port()
-        _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} {FAST}"
-        # The server must not inherit the pipe of pg_ctl, or the run would wait for it: it logs to a file.
-        _run(programs / "pg_ctl", "-D", data, "-l", folder / "log", "-o", options, "-w", "start")
+        made = Server(programs, folder)
+        made.start()
         try:
-            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+            yield made
         finally:
-            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            made.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def cluster() -> Iterator[str]:
+    """Run PostgreSQL and yield its URL; what cannot be had is skipped by name."""
+    with server() as running:
+        yield running.url
 
 
 @contextmanager

@@ -75,6 +75,8 @@ class Follower:
                 routes = self._followed(routes, deployment)
         except StoreUnavailable as error:
             routes = replace(routes, trouble=error.what)
+            # The connections go too: what comes back may be another file under the same name, put there from a backup.
+            self.close()
         self._publish(routes)
 
     def close(self) -> None:
@@ -96,7 +98,8 @@ class Follower:
     def _due(self, routes: Routes, model: str, generation: int) -> bool:
         refusal = routes.refused.get(model)
         if refusal is not None and refusal.generation == generation:
-            return self._clock() >= refusal.at + RETRY_SECONDS
+            # A clock that was put back does not make it rest until it has caught up.
+            return not 0 <= self._clock() - refusal.at < RETRY_SECONDS
         return model not in routes.tables or routes.tables[model].generation != generation
 
     def _followed(self, routes: Routes, deployment: Deployment) -> Routes:

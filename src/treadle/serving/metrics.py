@@ -20,6 +20,12 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 VERSIONS = 20
 """How many versions of a model are told apart; those before them are added up as version "older"."""
 
+ROOM = 1 << 17
+"""Bytes on the disk for each kind of numbers of one worker: hundreds of versions, dozens of models."""
+
+_KINDS = ("counter", "histogram", "gauge_livesum")
+"""As the files of a worker are named."""
+
 _DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
@@ -54,6 +60,20 @@ class ServingMetrics:
     def _version(self, model: str, version: int) -> VersionMetrics:
         labels = (model, str(version))
         return VersionMetrics(self._predictions.labels(*labels), self._errors.labels(*labels), self._loaded.labels(*labels))
+
+
+def reserve() -> None:
+    """Take the room on the disk that the numbers of this process need, before they are mapped into its memory.
+
+    To touch a page that has no room on a full disk would end the process, in the middle of a request.
+
+    Raises:
+        OSError: there is no room.
+    """
+    folder = os.environ.get(FOLDER_VARIABLE)
+    for kind in _KINDS if folder else ():
+        with Path(str(folder), f"{kind}_{os.getpid()}.db").open("ab") as file:
+            file.write(bytes(max(ROOM - file.tell(), 0)))
 
 
 def scrape(registry: CollectorRegistry) -> bytes:

@@ -83,8 +83,12 @@ class People:
     def _newest(self, model: str, version: int) -> Verdict | None:
         if self._store is None:
             self._store = self._connect()
-        with self._store.read() as conn:
-            return verdicts.latest(conn, model, version, "gate")
+        try:
+            with self._store.read() as conn:
+                return verdicts.latest(conn, model, version, "gate")
+        except StoreUnavailable:
+            self._store.close()  # what comes back may be another file under the same name, put there from a backup
+            raise
 
 
 def _key(request: Request) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
@@ -52,6 +52,9 @@ LONGEST_PAUSE = 5.0
 
 ACTOR = "worker"
 
+REFUSALS = (IntegrityError, ProgrammingError, DataError, ValueError)
+"""What a record is that the store does not take. Whatever else goes wrong, the store itself is away, and the record waits."""
+
 Clock = Callable[[], float]
 Wait = Callable[[float], bool]
 """Waits up to so many seconds; True means: stop."""
@@ -80,14 +83,31 @@ class Shipper:
         self._counter = ProfileCounter(bundles, bucket_seconds=bucket_seconds)
         self._clock = clock
         self._offsets: dict[str, int] = {}
+        self._unreadable: set[str] = set()
 
     def step(self) -> int:
-        """Ship one bite of every segment; return how many records that were.
+        """Ship one bite of every segment; return how many records that were. A segment that cannot be read waits, the others do not.
 
         Raises:
             StoreUnavailable: the store is away; what was not shipped stays in the spool.
         """
-        return sum(self._ship(path) for path in segments(self._spool))
+        try:
+            return sum(self._ship_if_readable(path) for path in segments(self._spool))
+        except StoreUnavailable:
+            # Whether the last commit has come through, and whether it is still the same store that comes back, is for the store to say.
+            self._offsets.clear()
+            raise
+
+    def _ship_if_readable(self, path: Path) -> int:
+        try:
+            shipped = self._ship(path)
+        except OSError as error:
+            if path.name not in self._unreadable:
+                logger.warning("%s cannot be read or kept now; it waits, and is tried again: %s", path, error)
+            self._unreadable.add(path.name)
+            return 0
+        self._unreadable.discard(path.name)
+        return shipped
 
     def _ship(self, path: Path) -> int:
         bite = self._next_bite(path)
@@ -95,11 +115,7 @@ class Shipper:
             return 0
         try:
             self._commit(bite, _insert)
-        except StoreUnavailable:
-            # The answer to a commit may be lost: the offset in the store says how it ended.
-            self._offsets.pop(bite.segment, None)
-            raise
-        except (DBAPIError, ValueError) as error:
+        except REFUSALS as error:
             logger.warning("The store refuses something in %s; it is shipped record by record. %s", path.name, error)
             self._keep(path)
             self._commit(bite, _insert_one_by_one)
@@ -149,7 +165,7 @@ class Shipper:
                     log.add_part(conn, bite.segment, bite.start, part)
                 else:
                     _append_event(conn, part)
-            log.advance_segment(conn, bite.segment, bite.stop, start=bite.start, sealed=bite.sealed, at=bite.at)
+            log.advance_segment(conn, bite.segment, bite.stop, sealed=bite.sealed, at=bite.at)
 
 
 Insert = Callable[[Connection, Bite], Sequence[PredictionRecord]]
@@ -178,7 +194,7 @@ def _insert_one_by_one(conn: Connection, bite: Bite) -> Sequence[PredictionRecor
         try:
             with conn.begin_nested():
                 taken += _insert(conn, replace(bite, records=[record]))
-        except (DBAPIError, ValueError) as error:
+        except REFUSALS as error:
             told = {"segment": bite.segment, "start": bite.start, "number": number, "error": type(error).__name__}
             _append_event(conn, EventRecord("log.refused", None, told, bite.at))
     return taken
@@ -248,6 +264,9 @@ def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
                 ready = True
             pause = 0.0 if shipper.step() else poll
         except StoreUnavailable as error:
+            # The connections go too: what comes back may be another file under the same name, put there from a backup.
+            store.close()
+            ready = False
             pause = min(max(2 * pause, poll), LONGEST_PAUSE)
             logger.warning("%s Nothing is lost; the next try is in %.1f s.", error.what, pause)
     store.close()

@@ -23,6 +23,9 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.LogUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+RETRY_AFTER: dict[type[TreadleError], str] = {errors.LogUnavailable: "1", errors.ModelNotReady: "5"}
+"""Seconds after which it is worth asking again, where the fault can pass without the caller; proxies and clients read it."""
+
 
 def status_of(error: TreadleError) -> HTTPStatus:
     """Return the status of an error; one that is not listed is a fault of ours."""
@@ -31,7 +34,9 @@ def status_of(error: TreadleError) -> HTTPStatus:
 
 def headers_of(error: TreadleError) -> dict[str, str] | None:
     """Return the headers that the status of an error asks for."""
-    return {"WWW-Authenticate": "Bearer"} if status_of(error) == HTTPStatus.UNAUTHORIZED else None
+    if status_of(error) == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": RETRY_AFTER[type(error)]} if type(error) in RETRY_AFTER else None
 
 
 def told(what: str, fix: str = "", problems: tuple[FieldProblem, ...] = ()) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.inference import Inference
-from treadle.serving.metrics import ServingMetrics
+from treadle.serving.metrics import ServingMetrics, reserve
 from treadle.serving.people import People
 from treadle.serving.spool import SpoolWriter
 from treadle.settings import Workspace
@@ -34,6 +34,7 @@ DRAIN_SECONDS = 8
 def build(workspace: Workspace) -> FastAPI:
     """Return the application of one worker of this workspace."""
     settings = workspace.settings
+    reserve()
     registry = CollectorRegistry()
     metrics = ServingMetrics(registry)
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")

@@ -196,7 +196,7 @@ def test_a_full_disk_is_a_503_and_no_answer(live: Service, tmp_path: Path) -> No
         live.ask("POST", "/labels/churn", json={"labels": [{"entity": "c", "value": "no"}]}),
     ]
 
-    assert [answer.status_code for answer in answers] == [503, 503, 503]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "1")] * 3
     assert all("cannot be written" in problem(answer)["what"] for answer in answers)
 
 
@@ -362,6 +362,7 @@ def test_a_model_that_was_never_loaded_is_a_503(service: Service) -> None:
     answers = [service.ask("GET", "/ready"), service.ask("POST", "/predict/churn", json=ROW), service.ask("GET", "/models/churn")]
 
     assert [answer.status_code for answer in answers] == [503, 503, 503]
+    assert [answer.headers.get("Retry-After") for answer in answers] == [None, "5", "5"]
     assert service.ask("GET", "/models").json()["models"][0]["version"] is None
 
 

@@ -1,7 +1,11 @@
 import asyncio
+import contextlib
 import gc
+import os
 import shutil
+import sqlite3
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +88,23 @@ def test_a_refused_generation_is_tried_again_after_a_rest(service: Service) -> N
     assert service.events() == [("bundle.refused", "churn"), ("deployment.followed", "churn")]
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_jumps_keeps_nobody_from_a_refused_generation_or_from_the_next_one(service: Service, jump: float) -> None:
+    slot = service.slot(small_bundles.answering(), 1)
+    away = service.bundles / "away"
+    shutil.move(service.bundles / slot.digest, away)
+    service.follow(slot)
+    shutil.move(away, service.bundles / slot.digest)
+
+    service.now += jump
+    service.follower.look()
+    assert service.predict()["version"] == 1
+
+    service.now -= jump
+    service.follow(service.slot(small_bundles.answering(1), 2))
+    assert service.predict()["version"] == 2
+
+
 def test_a_worker_that_starts_when_the_present_generation_is_refused_answers_with_the_one_before(service: Service) -> None:
     bad = service.slot(small_bundles.answering(2), 3)
     for slot in (service.slot(small_bundles.answering(), 1), service.slot(small_bundles.answering(1), 2), bad):
@@ -137,6 +158,25 @@ def test_while_the_store_is_away_the_last_table_answers(service: Service, monkey
 
     monkeypatch.setattr(Store, "read", read)
     service.follow(service.slot(small_bundles.answering(1), 2))
+    assert (service.predict()["version"], service.inference.routes.trouble) == (2, "")
+
+
+def test_another_database_under_the_same_name_is_read_once_the_old_one_is_damaged(service: Service, tmp_path: Path) -> None:
+    service.follow(service.slot(small_bundles.answering(), 1))
+    database, copy = tmp_path / "state.db", tmp_path / "copy.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(database, copy)
+        with database.open("r+b") as file:
+            file.write(os.urandom(database.stat().st_size))
+    service.store.close()
+    service.follower.look()
+    assert "state.db" in service.inference.routes.trouble
+    assert service.predict()["version"] == 1
+
+    copy.replace(database)
+    service.follow(service.slot(small_bundles.answering(1), 2))
+
     assert (service.predict()["version"], service.inference.routes.trouble) == (2, "")
 
 

@@ -162,6 +162,21 @@ def test_without_a_log_there_is_no_answer(service: Service, tmp_path: Path) -> N
     assert service.metric("ml_predictions_total", model_name="churn", model_version="1") == 0
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_jumps_costs_no_answer_and_no_id_comes_twice(service: Service, jump: float) -> None:
+    service.follow(service.slot(small_bundles.answering(), 1))
+
+    given = [service.predict()["prediction_id"]]
+    service.now += jump
+    given.append(service.predict()["prediction_id"])
+    service.now -= jump
+    given.append(service.predict()["prediction_id"])
+
+    assert [record.prediction_id for record in service.predictions()] == given
+    assert len(set(given)) == 3
+    assert [record.at - service.now for record in service.predictions()] == [0, jump, 0]
+
+
 def test_the_metrics_count_rows_and_time_calls(service: Service) -> None:
     service.follow(service.slot(small_bundles.answering(), 1))
 

@@ -1,3 +1,6 @@
+import os
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,6 +258,64 @@ def test_what_the_store_refuses_is_kept_and_the_rest_shipped_once(store: Store, 
         events.verify(conn)
     assert counted is not None
     assert counted[: bundle.profile.layout.columns[0].slots].sum() == 2
+
+
+def test_a_segment_that_cannot_be_read_holds_up_no_other_and_is_told_once(
+    store: Store, shipper: Shipper, writer: SpoolWriter, bundle: Bundle, spool: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unreadable = spool / "0000.seg"
+    unreadable.mkdir(parents=True)
+    writer.append([prediction(1, bundle)])
+    assert ship_all(shipper) == 1
+    writer.append([prediction(2, bundle)])
+    assert ship_all(shipper) == 1
+    assert ids(store) == ["p000001", "p000002"]
+    assert caplog.text.count("0000.seg cannot be read") == 1
+
+    unreadable.rmdir()
+    _segment(spool, [[prediction(3, bundle)]]).rename(unreadable)
+    unreadable.write_bytes(bytes(frame([prediction(3, bundle)], salt_of(unreadable))))
+    ship_all(shipper)
+    assert len(ids(store)) == 3
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_jumps_loses_no_row_and_the_chain_holds(
+    store: Store, spool: Path, writer: SpoolWriter, bundle: Bundle, tmp_path: Path, jump: float
+) -> None:
+    clock = iter([5000.0, 5000.0 + jump, 5000.0])
+    shipper = Shipper(store, spool, BundlePlace(tmp_path / "bundles"), bucket_seconds=BUCKET, clock=lambda: next(clock))
+    for number, at in enumerate([5000.0, 5000.0 + jump, 5000.0]):
+        writer.append([prediction(number, bundle, at=at), EventRecord("deployment.followed", "toy", {}, at)])
+        assert shipper.step() == 2
+    assert len(ids(store)) == 3
+    with store.read() as conn:
+        assert events.verify(conn) == 3
+        counted = log.counts(conn, "toy", 1, bundle.profile.digest, since=0, until=1e9)
+    assert counted is not None
+    assert counted[: bundle.profile.layout.columns[0].slots].sum() == 3
+
+
+def test_an_older_store_that_is_put_back_gets_what_it_lacks(
+    store: Store, shipper: Shipper, writer: SpoolWriter, bundle: Bundle, tmp_path: Path
+) -> None:
+    writer.append([prediction(1, bundle)])
+    shipper.step()
+    store.close()
+    database, copy = tmp_path / "state.db", tmp_path / "copy.db"
+    shutil.copy(database, copy)
+    writer.append([prediction(2, bundle)])
+    shipper.step()
+    store.close()
+    database.write_bytes(os.urandom(database.stat().st_size))
+    writer.append([prediction(3, bundle)])
+    with pytest.raises(StoreUnavailable, match=re.escape(str(database))):
+        shipper.step()
+    store.close()
+
+    copy.replace(database)
+    assert shipper.step() == 2
+    assert ids(store) == ["p000001", "p000002", "p000003"]
 
 
 def test_while_the_store_is_away_nothing_is_lost(

@@ -1,0 +1,240 @@
+"""A host: a workspace with a home and a spool of its own, its processes, and callers who remember every answer."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import psutil
+from sqlalchemy import select
+
+from tests import small_bundles
+from treadle.settings import MARKER, Workspace
+from treadle.state import deployments, schema
+from treadle.state.deployments import Role, Slot
+from treadle.state.store import Store, open_store
+
+TREADLE = (sys.executable, "-u", "-m", "treadle.cli.main")
+CALLERS = 3
+SECONDS = 60.0
+"""Until then whatever a test waits for must have come about."""
+
+SETTINGS = """\
+offline = true
+port = 0
+controller_port = 0
+workers = 2
+poll_seconds = 0.1
+controller_seconds = 0.5
+"""
+
+
+def until(true: Callable[[], object], what: str, seconds: float = SECONDS) -> float:
+    """Wait until something is so; return the seconds that it took."""
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() < start + seconds, f"after {seconds:.0f} s it is still not so: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+class Host:
+    """One workspace and the processes that were started in it. Use as a context manager: at its end they are ended."""
+
+    def __init__(self, root: Path, settings: str = "") -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / MARKER).write_text(SETTINGS + settings, encoding="utf-8")
+        self.workspace = Workspace.find(root)
+        self.url = ""
+        self._environment = {**os.environ, "TREADLE_WORKSPACE": str(self.workspace.root), "OMP_NUM_THREADS": "1"}
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for process in self._running:
+            process.terminate()
+        for process in self._running:
+            process.wait(SECONDS)
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        """Start a command of treadle that goes on; what it says is in ``log``."""
+        environment = {**os.environ, "TREADLE_WORKSPACE": str(self.workspace.root), "OMP_NUM_THREADS": "1"}
+        with self._log(command).open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "treadle.cli.main", command], env=environment, stdout=output, stderr=output
+            )
+        self._running.append(process)
+        return process
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of treadle that comes to an end."""
+        return subprocess.run([*TREADLE, *arguments], env=self._environment, capture_output=True, text=True, check=False)
+
+    def serve(self) -> None:
+        """Start the service, and wait until it answers for every deployed model."""
+        self.start("serve")
+        until(lambda: "serving on" in self.log("serve"), "the service has an address")
+        self.url = self.log("serve").split("serving on ")[-1].split()[0]
+        until(self.is_ready, "the service is ready")
+
+    def is_ready(self) -> bool:
+        """Tell whether the service answers for every deployed model."""
+        try:
+            return httpx.get(f"{self.url}/ready", timeout=30).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def ready(self) -> Any:
+        """Return what a worker says of itself."""
+        return httpx.get(f"{self.url}/ready", timeout=30).json()
+
+    def log(self, command: str) -> str:
+        """Return what a command has said so far."""
+        return self._log(command).read_text(encoding="utf-8")
+
+    def shipper_log(self) -> str:
+        """Return what the shipper has said so far."""
+        return (self.workspace.home / "logs" / "shipper.log").read_text(encoding="utf-8")
+
+    def deaths(self) -> list[str]:
+        """Return what the service has said of processes that have died."""
+        return [line for line in self.log("serve").splitlines() if " died " in line]
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the running workers."""
+        children = [child for process in self._running for child in psutil.Process(process.pid).children()]
+        return [child for child in children if "treadle.serving.worker" in child.cmdline()]
+
+    def _log(self, command: str) -> Path:
+        return self.workspace.root / f"{command}.log"
+
+
+def open_at(host: Host) -> Store:
+    """Return the store that a host uses."""
+    return open_store(host.workspace.store_url)
+
+
+def slot(host: Host, graph: bytes, version: int, role: Role = "champion", weight: float = 1.0) -> Slot:
+    """Seal a bundle among those of a host, and return a slot that names it."""
+    return Slot(role, version, small_bundles.put(host.workspace.bundle_dir, graph).digest, weight)
+
+
+def deploy(store: Store, *slots: Slot) -> int:
+    """Insert the next generation of the model, as a promotion does; return its number."""
+    with store.write() as conn:
+        expected = deployments.generations(conn).get("churn", 0)
+        deployments.insert(conn, "churn", expected=expected, slots=slots, reason="a test", at=time.time())
+    return expected + 1
+
+
+@dataclass
+class Callers:
+    """Threads that ask one host and tell it what turned out to be true, and remember every answer.
+
+    ``refused``: every answer that was neither 200 nor 202, as (status, whether it says when to come back).
+    """
+
+    url: str
+    answered: dict[str, int] = field(default_factory=dict)
+    labelled: list[str] = field(default_factory=list)
+    refused: Counter[tuple[int, bool]] = field(default_factory=Counter)
+    resets: int = 0
+    slowest: float = 0.0
+    pause: float = 0.02
+    labels_at: str = ""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(SECONDS)
+
+    def more(self, count: int = 50) -> None:
+        """Wait until so many more rows were answered."""
+        enough = len(self.answered) + count
+        until(lambda: len(self.answered) >= enough, f"{count} more answers ({self.refused}, {self.resets} resets)")
+
+    def _call(self, number: int) -> None:
+        with httpx.Client(timeout=SECONDS) as client:
+            count = 0
+            while not self._stop.wait(self.pause):
+                count += 1
+                started = time.monotonic()
+                try:
+                    self._one(client, f"c{number}-{count}", count)
+                except httpx.TransportError:
+                    self.resets += 1
+                self.slowest = max(self.slowest, time.monotonic() - started)
+
+    def _one(self, client: httpx.Client, name: str, count: int) -> None:
+        rows = [{"tenure": (count + place) % 100, "spend": count % 1000, "customer": name} for place in range(4)]
+        batch = count % 10 == 0
+        path, body = ("/predict/churn/batch", {"rows": rows}) if batch else ("/predict/churn", rows[0])
+        answer = client.post(self.url + path, json=body)
+        if not self._taken(answer):
+            return
+        ids = [one["prediction_id"] for one in (answer.json()["predictions"] if batch else [answer.json()])]
+        version = answer.json()["predictions"][0]["version"] if batch else answer.json()["version"]
+        self.answered |= dict.fromkeys(ids, version)
+        told = {"labels": [{"prediction_id": one, "value": "yes"} for one in ids]}
+        if self._taken(client.post((self.labels_at or self.url) + "/labels/churn", json=told)):
+            self.labelled += ids
+
+    def _taken(self, answer: httpx.Response) -> bool:
+        if not answer.is_success:
+            self.refused[answer.status_code, "retry-after" in answer.headers] += 1
+        return answer.is_success
+
+
+def ids_in(store: Store) -> list[str]:
+    """Return the id of every prediction in the store."""
+    with store.read() as conn:
+        return list(conn.execute(select(schema.predictions.c.prediction_id)).scalars())
+
+
+def labels_in(store: Store) -> list[str]:
+    """Return the prediction that each label in the store names, as often as there are labels."""
+    with store.read() as conn:
+        return list(conn.execute(select(schema.labels.c.prediction_id)).scalars())
+
+
+def counted_in(store: Store) -> int:
+    """Return how many rows the parts of the live profile have counted."""
+    with store.read() as conn:
+        return sum(conn.execute(select(schema.profile_parts.c.rows)).scalars())
+
+
+def require_each_once(store: Store, *callers: Callers, unanswered: int = 0) -> None:
+    """Require that what was answered is in the store, each row and each label once, and counted once.
+
+    ``unanswered``: how many rows may be in the log without that their caller got the answer.
+    """
+    answered = [one for group in callers for one in group.answered]
+    labelled = [one for group in callers for one in group.labelled]
+    until(lambda: len(ids_in(store)) >= len(answered) and len(labels_in(store)) >= len(labelled), "all that was answered is in the store")
+    time.sleep(0.5)  # what comes twice must have had the time to
+    logged = Counter(ids_in(store))
+    assert not set(answered) - set(logged)
+    assert max(logged.values()) == 1
+    assert len(logged) <= len(answered) + unanswered
+    told = Counter(labels_in(store))
+    assert not Counter(labelled) - told
+    assert max(told.values()) == 1
+    assert counted_in(store) == len(logged)
