@@ -165,7 +165,7 @@ class Shipper:
                     log.add_part(conn, bite.segment, bite.start, part)
                 else:
                     _append_event(conn, part)
-            log.advance_segment(conn, bite.segment, bite.stop, sealed=bite.sealed, at=bite.at)
+            log.advance_segment(conn, bite.segment, bite.stop, start=bite.start, sealed=bite.sealed, at=bite.at)
 
 
 Insert = Callable[[Connection, Bite], Sequence[PredictionRecord]]
