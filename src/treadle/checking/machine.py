@@ -133,12 +133,13 @@ def state(workspace: Workspace) -> Iterator[Outcome]:
         store = open_store(workspace.store_url)
         with store.read() as conn:
             current = deployments.current_all(conn)
+        revision = store.revision()
         store.close()
     except TreadleError as error:
         yield Outcome("state store", "failed", error.sentence, error.fix)
         return
-    yield Outcome("state store", "ok", f"{store.url}, {len(current)} deployed models")
-    place = BundlePlace(workspace.bundle_dir)
+    yield Outcome("state store", "ok", f"{store.url}, schema {revision}, {len(current)} deployed models")
+    place = BundlePlace.of(workspace)
     for model, deployment in sorted(current.items()):
         for slot in deployment.slots:
             try:

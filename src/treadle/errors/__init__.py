@@ -120,10 +120,13 @@ from treadle.errors.state import (
     NotDeployed,
     NothingToRollBack,
     RestartUnknown,
+    SchemaNewer,
+    SchemaUnknown,
     SlotsInvalid,
     StoreUnavailable,
     TurnAlreadyOpen,
     TurnClosed,
+    UpgradeFailed,
 )
 from treadle.errors.training import ClassUnseen, MetricUnknown, NotExportable
 from treadle.errors.workspace import ResetUnconfirmed, SettingsInvalid, StillRunning, WorkspaceNotFound
@@ -214,6 +217,8 @@ __all__ = [
     "RowsOverlap",
     "RowsRefused",
     "RowsUnanswered",
+    "SchemaNewer",
+    "SchemaUnknown",
     "ServiceRunning",
     "ServiceUnreachable",
     "SettingsInvalid",
@@ -239,6 +244,7 @@ __all__ = [
     "TurnClosed",
     "TwoTargets",
     "Unforeseen",
+    "UpgradeFailed",
     "VersionNameInvalid",
     "VersionNotFound",
     "VersionNotSealed",

@@ -10,10 +10,49 @@ from treadle.times import when
 class StoreUnavailable(TreadleError):
     """The state store cannot be reached, is locked, full or damaged."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        *,
+        fix: str = "Look whether the database is up and its disk has room; TREADLE_STORE_URL names another one.",
+    ) -> None:
+        super().__init__(f"The state store {url} cannot be used: {reason}", fix=fix)
+
+
+class SchemaNewer(StoreUnavailable):
+    """A newer Treadle has changed the schema of the store; this one would write what that one cannot read."""
+
+    def __init__(self, url: str, found: str, head: str) -> None:
         super().__init__(
-            f"The state store {url} cannot be used: {reason}",
-            fix="Look whether the database is up and its disk has room; TREADLE_STORE_URL names another one.",
+            url,
+            f"its schema is at revision {found}, and this Treadle knows none after {head}. Nothing was changed.",
+            fix="Run the Treadle that has upgraded it: `pip install --upgrade treadle`, then `treadle doctor`.",
+        )
+
+
+class SchemaUnknown(StoreUnavailable):
+    """The database has tables under the names of Treadle's that are not Treadle's."""
+
+    def __init__(self, url: str, lacking: Iterable[str]) -> None:
+        super().__init__(
+            url,
+            f"it has no revision, and its tables are not those that Treadle made before there were revisions: {'; '.join(lacking)}. "
+            "Nothing was changed.",
+            fix="Name a database, or a schema of one, that is Treadle's alone with TREADLE_STORE_URL, then `treadle doctor`.",
+        )
+
+
+class UpgradeFailed(StoreUnavailable):
+    """A step to the newest schema failed, and was taken back with all that came before it."""
+
+    def __init__(self, url: str, start: str, revision: str, reason: str) -> None:
+        self.revision = revision
+        super().__init__(
+            url,
+            f"the upgrade of its schema from revision {start} failed at {revision}: {reason.strip().rstrip('.')}. "
+            "Everything in it is as it was.",
+            fix="The Treadle from before the upgrade still works with it. Take the reason away, then try again: `treadle doctor`.",
         )
 
 

@@ -12,20 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from treadle.errors import StoreUnavailable
+from treadle.errors import SchemaNewer, StoreUnavailable
 from treadle.spec.addresses import without_secrets
+from treadle.state import migrations
 from treadle.state.schema import metadata
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
 
 CREATE_LOCK = 0x7472_6501
-"""Postgres advisory lock under which tables are made."""
+"""Postgres advisory lock under which tables are made and changed."""
 
 
 class Store:
@@ -38,6 +39,7 @@ class Store:
             StoreUnavailable: the URL is not one, or names a database other than SQLite and Postgres.
         """
         self._check: Callable[[Connection], None] | None = None
+        self._was_current = False
         try:
             self._url = make_url(url)
             self.dialect = self._url.get_backend_name()
@@ -53,17 +55,57 @@ class Store:
         return without_secrets(self._url.render_as_string(hide_password=False))
 
     def create(self) -> None:
-        """Make the folder and the tables that are missing. Several processes may do so at once.
+        """Make the folder and the tables, or bring those that are there to the newest schema. Several processes may do so at once.
+
+        Where there is nothing to do, this is one small read. Who had the store open before a newer Treadle upgraded it may go on with
+        it, also when it comes back after an outage; who opens it only then may not.
 
         Raises:
             StoreUnavailable: the database cannot be opened or written.
+            SchemaNewer: a newer Treadle has changed its schema.
+            SchemaUnknown: it has tables under the names of ours that are not ours.
+            UpgradeFailed: a step to the newest schema failed; everything is as it was.
         """
         if self.dialect == "sqlite" and self._url.database:
             _prepare_file(Path(self._url.database), self.url)
-        with self.write() as conn:
-            if self.dialect == "postgresql":
-                conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_LOCK})
+        with self.read() as conn:
+            current = self._is_current(conn)
+        if not current:
+            with self.write() as conn:
+                if self.dialect == "postgresql":
+                    conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_LOCK})
+                if not self._is_current(conn):  # another process may have been first
+                    self._upgrade(conn)
+        self._was_current = True
+
+    def revision(self) -> str | None:
+        """Return the revision of the schema; None where the database has none yet.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        with self.read() as conn:
+            return migrations.current(conn)
+
+    def _is_current(self, conn: Connection) -> bool:
+        found = migrations.current(conn)
+        if found is None or found == migrations.HEAD:
+            return found == migrations.HEAD
+        if found in migrations.known():
+            return False
+        if not self._was_current:
+            raise SchemaNewer(self.url, found, migrations.HEAD)
+        return True
+
+    def _upgrade(self, conn: Connection) -> None:
+        found = migrations.current(conn)
+        if found is None and not set(inspect(conn).get_table_names()) & set(metadata.tables):
             metadata.create_all(conn)
+            migrations.stamp(conn, migrations.HEAD)
+            return
+        from treadle.state.migrations import steps  # noqa: PLC0415 - Alembic is not for a process that has nothing to upgrade
+
+        steps.take(conn, self.url, found)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -156,13 +198,17 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """Return the store at ``url`` with all its tables in place.
+    """Return the store at ``url`` with all its tables in place, at the newest schema.
 
     Raises:
-        StoreUnavailable: the URL is not one that Treadle runs on, or the database cannot be opened or written.
+        StoreUnavailable: the URL is not one that Treadle runs on, or the database cannot be opened, written or upgraded.
     """
     store = Store(url)
-    store.create()
+    try:
+        store.create()
+    except BaseException:
+        store.close()  # who tries again and again would else collect connections
+        raise
     return store
 
 

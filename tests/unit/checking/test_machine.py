@@ -13,7 +13,7 @@ from tests.shell import treadle
 from treadle.checking import machine
 from treadle.checking.outcome import Outcome, failed
 from treadle.settings import Workspace, load_settings
-from treadle.state import deployments
+from treadle.state import deployments, migrations
 from treadle.state.deployments import Slot
 from treadle.state.store import open_store
 
@@ -116,6 +116,21 @@ def test_a_damaged_bundle_with_a_role_is_a_failure(place: Place) -> None:
 def test_a_store_that_cannot_be_opened_is_a_failure(place: Place) -> None:
     found = row(place('store_url = "sqlite:////proc/nowhere/state.db"'), "state store")
     assert found.status == "failed"
+
+
+def test_the_revision_of_the_schema_is_told(place: Place) -> None:
+    found = row(place(), "state store")
+    assert (found.status, f"schema {migrations.HEAD}" in found.reason) == ("ok", True)
+
+
+def test_a_store_of_a_newer_treadle_is_a_failure(place: Place) -> None:
+    workspace = place()
+    store = open_store(workspace.store_url)
+    with store.write() as conn:
+        migrations.stamp(conn, "9001")
+    store.close()
+    found = row(workspace, "state store")
+    assert (found.status, "revision 9001" in found.reason) == ("failed", True)
 
 
 def test_the_command_says_what_is_wrong_and_fails(workspace: Workspace) -> None:

@@ -1,0 +1,182 @@
+"""The tables of issue 1, the first that were ever released: what a database without a revision is measured by. It never changes."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, MetaData, Table, Text, false, text
+
+metadata = MetaData()
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("slots", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("verdict", Text),
+    Column("actor", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Which version has which role: insert-only, the highest generation of a model counts."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("model", Text),
+    Column("actor", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""What happened: insert-only, each row's hash covers the row and the hash before it."""
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("episode", Text),
+    Column("step", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("outcome", Text),
+    Column("reason", Text),
+)
+_OPEN = text("closed_at IS NULL")
+Index("turns_open", turns.c.model, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("turns_recent", turns.c.model, turns.c.opened_at)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("signal", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("onset", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("outcome", Text),
+    Column("evidence", Text, nullable=False),
+)
+Index("episodes_open", episodes.c.model, episodes.c.version, episodes.c.signal, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+Index("verdicts_of_version", verdicts.c.model, verdicts.c.version, verdicts.c.kind, verdicts.c.at)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires", Double, nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("prediction_id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error", Text),
+    Column("request_id", Text),
+    Column("entity", Text),
+    Column("row", LargeBinary),
+    Column("scores", LargeBinary),
+    Column("answer", Text),
+    Column("fallback", Boolean, nullable=False),
+)
+"""What was predicted: one row per answered row; ``row`` and ``scores`` are little-endian float32."""
+_REQUEST = text("request_id IS NOT NULL")
+_ENTITY = text("entity IS NOT NULL")
+_FAILED = text("status = 'failed'")
+# Each index costs about a tenth of an insert, so one serves both questions by time: of a model and of a version.
+Index("predictions_at", predictions.c.model, predictions.c.at, predictions.c.version)
+Index("predictions_failed", predictions.c.model, sqlite_where=_FAILED, postgresql_where=_FAILED)
+Index(
+    "predictions_request", predictions.c.model, predictions.c.request_id, predictions.c.at, sqlite_where=_REQUEST, postgresql_where=_REQUEST
+)
+Index("predictions_entity", predictions.c.model, predictions.c.entity, predictions.c.at, sqlite_where=_ENTITY, postgresql_where=_ENTITY)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("label_id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("prediction_id", Text),
+    Column("request_id", Text),
+    Column("entity", Text),
+    Column("value", Text, nullable=False),
+    Column("event_at", Double, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("joined_id", Text),
+    Column("expired", Boolean, nullable=False, server_default=false()),
+)
+"""What turned out to be true. ``joined_id`` is the prediction that the label was found to belong to."""
+_JOINED = text("joined_id IS NOT NULL")
+Index("labels_joined", labels.c.joined_id, sqlite_where=_JOINED, postgresql_where=_JOINED)
+Index("labels_model", labels.c.model, labels.c.joined_id)
+# Each database recognises the condition only as SQLAlchemy writes it for that one.
+Index(
+    "labels_waiting",
+    labels.c.model,
+    labels.c.received_at,
+    sqlite_where=text("joined_id IS NULL AND expired = 0"),
+    postgresql_where=text("joined_id IS NULL AND NOT expired"),
+)
+Index("labels_request", labels.c.model, labels.c.request_id, sqlite_where=_REQUEST, postgresql_where=_REQUEST)
+Index("labels_entity", labels.c.model, labels.c.event_at, sqlite_where=_ENTITY, postgresql_where=_ENTITY)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("segment", Text, primary_key=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("sealed", Boolean, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""How far each spool segment has been shipped."""
+
+profile_parts = Table(
+    "profile_parts",
+    metadata,
+    Column("segment", Text, primary_key=True),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("profile_digest", Text, primary_key=True),
+    Column("bucket", Double, primary_key=True),
+    Column("counts", LargeBinary, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+)
+"""Insert-only parts of the live profile: the key names the shipped bytes, so that none is counted twice."""
+Index(
+    "profile_parts_bucket",
+    profile_parts.c.model,
+    profile_parts.c.version,
+    profile_parts.c.profile_digest,
+    profile_parts.c.bucket,
+)
