@@ -45,7 +45,7 @@ class Loop:
         deployment = self.deployed(project)
         if deployment is None or deployment.champion is None or deployment.champion.digest == found.digest:
             return None
-        bundles = BundlePlace(self._workspace.bundle_dir)
+        bundles = BundlePlace.of(self._workspace)
         bundle = bundles.get(found.digest)
         try:
             trained_on = origin.trained_on(self._workspace, bundle)

@@ -5,6 +5,7 @@ A workspace is any folder with ``treadle.toml`` and ``projects/``; its state lie
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -24,6 +25,8 @@ KEY_VARIABLE = "TREADLE_KEY"
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a service binds to, and where it is asked then
 
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://[^@?#\s]+")
+
 _NO_SETTINGS = {"TREADLE_WORKSPACE", KEY_VARIABLE}
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -39,6 +42,11 @@ class Settings(BaseSettings):
     tracking_url: str = Field("", description="MLflow tracking URI; empty: SQLite in the home folder.")
     bundle_dir: Path | None = Field(
         None, description="Folder of sealed bundles, relative to the workspace; empty: bundles/ in the home folder."
+    )
+    remote_url: str = Field(
+        "",
+        description="URL of the place that hosts share for bundles and snapshots, such as s3://bucket/prefix or file:///mnt/shared; "
+        "empty: none. The local folders are then caches of it.",
     )
     data_mirror: Path | None = Field(
         None, description="Folder with copies of public data sets, relative to the workspace; looked in before any download."
@@ -70,6 +78,13 @@ class Settings(BaseSettings):
         "X-Forwarded-User", pattern=r"^[A-Za-z0-9-]+$", description="Header in which a trusted proxy names the caller."
     )
     proxy_role: Literal["viewer", "approver", "admin"] = Field("approver", description="Role of a caller whom a trusted proxy names.")
+
+    @field_validator("remote_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not _REMOTE.fullmatch(value):
+            raise ValueError("a URL is wanted, such as s3://bucket/prefix; user, password, key and token belong to the environment")
+        return value.rstrip("/")
 
     @field_validator("trusted_proxies")
     @classmethod

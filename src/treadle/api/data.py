@@ -29,7 +29,7 @@ def validate(model: str, *, file: Path | str | None = None, snapshot: str | None
     place = found(workspace)
     project = find(place, model)
     if snapshot is not None:
-        frame, meta = SnapshotPlace(place.snapshot_dir).load(model, snapshot)
+        frame, meta = SnapshotPlace.of(place).load(model, snapshot)
         source = str(meta.get("source", "snapshot"))
     elif file is not None:
         frame, source = load_file(project, Path(file)), f"file {file}"

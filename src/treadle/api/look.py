@@ -28,7 +28,7 @@ def drift(model: str, *, workspace: Place = None) -> "Observation":
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return observe(store, BundlePlace(place.bundle_dir), find(place, model), now=time.time())
+        return observe(store, BundlePlace.of(place), find(place, model), now=time.time())
 
 
 def why(model: str, *, workspace: Place = None) -> list[str]:

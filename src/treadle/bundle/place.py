@@ -4,11 +4,14 @@ A bundle goes in whole or not at all, and comes out only if every byte is the on
 are the bytes that are used: nothing is read twice.
 """
 
+import os
 import re
 import shutil
 import tempfile
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +25,9 @@ from treadle.bundle import profile as profiles
 from treadle.bundle.durable import sync_folder, write_through
 from treadle.bundle.manifest import MANIFEST_FILE, FileEntry, Lineage, Manifest, describe, digest_of
 from treadle.bundle.profile import PROFILE_FILE, Profile
+from treadle.bundle.remote import Remote
 from treadle.errors import BundleCorrupt, BundleInvalid, BundleNotFound
+from treadle.settings import Workspace
 from treadle.spec import Interface
 
 MODEL_FILE = "model.onnx"
@@ -91,39 +96,55 @@ class Bundle:
 
 
 class BundlePlace:
-    """A folder with one folder per bundle, named by its digest. Several processes may use it at once."""
+    """A folder with one folder per bundle, named by its digest. Several processes may use it at once.
 
-    def __init__(self, folder: Path) -> None:
+    Where hosts share a ``remote``, what is put here is brought there too, and what is missing here is had from there: a bundle
+    never changes, so the folder is a cache that never goes stale. Every byte is checked on the way in, and again on the way out.
+    """
+
+    def __init__(self, folder: Path, remote: Remote | None = None) -> None:
         self.folder = folder
+        self.remote = remote
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """Return the place of a workspace, with the one that it shares with others."""
+        return cls(workspace.bundle_dir, Remote.of(workspace, "bundles"))
+
+    @property
+    def shared(self) -> str:
+        """The address of the place that hosts share; empty if there is none."""
+        return self.remote.url if self.remote else ""
 
     def put(self, files: Mapping[str, bytes], model: str, lineage: Lineage) -> Bundle:
-        """Seal these files and keep them; a bundle that is there already stays as it is.
+        """Seal these files and keep them, here and in the shared place; a bundle that is there already stays as it is.
 
         Raises:
             BundleInvalid: the files do not make a bundle.
             BundleCorrupt: this bundle is there already, and has been damaged.
+            RemoteUnavailable: it is kept here, but could not be shared; to put it again goes on from there.
         """
         bundle = Bundle.seal(files, model, lineage)
-        if self.has(bundle.digest):
-            return self.get(bundle.digest)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.folder))
-        try:
-            for name, content in {**bundle.files, MANIFEST_FILE: bundle.manifest.to_bytes()}.items():
-                write_through(draft / name, content)
-            sync_folder(draft)
-            draft.chmod(0o755)
-            try:
-                draft.rename(self.folder / bundle.digest)
-            except OSError:
-                # Another process has put it in the meantime, unless the disk failed.
-                if not self.has(bundle.digest):
-                    raise
-                return self.get(bundle.digest)
-            sync_folder(self.folder)
-            return bundle
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        contents = {**bundle.files, MANIFEST_FILE: bundle.manifest.to_bytes()}
+        new = not self._here(bundle.digest) and self._keep(bundle.digest, contents)
+        kept = bundle if new else self.get(bundle.digest)
+        self._bring(bundle.digest, contents)
+        return kept
+
+    def share(self, digest: str) -> None:
+        """Bring a bundle that is here to the shared place, unless it is there: what gets a role must be there for every host.
+
+        Raises:
+            BundleNotFound, BundleCorrupt, BundleInvalid: as ``get``.
+            RemoteUnavailable: the place cannot be used.
+        """
+        if self._here(digest) and self.remote is not None:
+            self._bring(digest, _Here(digest, self.folder / digest).contents())
+
+    def fetch(self, digest: str) -> None:
+        """Have a bundle here, from the shared place if it must be. Raises as ``get``, but only ``get`` checks what is here."""
+        if not self._here(digest):
+            self._keep(digest, self._source(digest).contents(), at=self.made(digest))
 
     def get(self, digest: str) -> Bundle:
         """Return a bundle after checking every byte of it.
@@ -132,28 +153,22 @@ class BundlePlace:
             BundleNotFound: there is none with this digest.
             BundleCorrupt: a file is missing or is not the one that was sealed; the error names the file and both digests.
             BundleInvalid: the bytes are whole, but this Treadle cannot read what they hold.
+            RemoteUnavailable: it is not here, and the shared place cannot be asked.
         """
-        manifest = self._manifest(digest)
-        home = self.folder / digest
-        files = {name: _verified(home, digest, name, entry) for name, entry in sorted(manifest.files.items())}
+        self.fetch(digest)
+        source = self._source(digest)
+        manifest = source.manifest()
+        files = {name: source.verified(name, entry) for name, entry in sorted(manifest.files.items())}
         return Bundle(digest, manifest, files).checked()
 
     def interface(self, digest: str) -> Interface:
-        """Return the interface that is sealed into a bundle; no other file of it is read. Raises as ``get`` does."""
-        manifest = self._manifest(digest)
+        """Return the interface that is sealed into a bundle; no other file of it is read, or fetched. Raises as ``get`` does."""
+        source = self._source(digest)
+        manifest = source.manifest()
         if INTERFACE_FILE not in manifest.files:
             raise BundleInvalid(INTERFACE_FILE, "is missing")
-        content = _verified(self.folder / digest, digest, INTERFACE_FILE, manifest.files[INTERFACE_FILE])
+        content = source.verified(INTERFACE_FILE, manifest.files[INTERFACE_FILE])
         return Bundle(digest, manifest, {INTERFACE_FILE: content}).interface
-
-    def _manifest(self, digest: str) -> Manifest:
-        if not self.has(digest):
-            raise BundleNotFound(digest, self.folder)
-        listing = _read(self.folder / digest, digest, MANIFEST_FILE, f"SHA-256 {digest}")
-        found = digest_of(listing)
-        if found != digest:
-            raise BundleCorrupt(digest, MANIFEST_FILE, expected=f"SHA-256 {digest}", found=f"SHA-256 {found}")
-        return manifests.parse(listing)
 
     def listing(self, digest: str) -> Manifest:
         """Return the manifest of a bundle as it stands there; only ``get`` checks the bytes.
@@ -162,13 +177,23 @@ class BundlePlace:
             BundleNotFound: there is none with this digest.
             BundleCorrupt: its manifest is missing.
             BundleInvalid: this Treadle cannot read it.
+            RemoteUnavailable: it is not here, and the shared place cannot be asked.
         """
-        if not self.has(digest):
-            raise BundleNotFound(digest, self.folder)
-        return manifests.parse(_read(self.folder / digest, digest, MANIFEST_FILE, f"SHA-256 {digest}"))
+        source = self._source(digest)
+        return manifests.parse(source.read(MANIFEST_FILE, f"SHA-256 {digest}"))
 
     def hide(self, digest: str) -> Path | None:
-        """Take a bundle out of sight in one step, and return the folder that is left to delete; None if it was not there."""
+        """Take a bundle out of sight, and return the folder that is left to delete; None if it was not here.
+
+        In the shared place the manifest goes first, for a bundle is there as long as its manifest is.
+
+        Raises:
+            RemoteUnavailable: it is still there, or only some of it has gone; to hide it again takes the rest.
+        """
+        if self.remote is not None and _DIGEST.fullmatch(digest):
+            self.remote.remove(f"{digest}/{MANIFEST_FILE}")
+            for name in self.remote.names(digest):
+                self.remote.remove(name)
         hidden = self.folder / f"{HIDDEN}{digest}-{uuid.uuid4().hex[:8]}"
         try:
             (self.folder / digest).rename(hidden)
@@ -181,25 +206,153 @@ class BundlePlace:
         return sorted(path for prefix in (DRAFT, HIDDEN) for path in self.folder.glob(f"{prefix}*"))
 
     def has(self, digest: str) -> bool:
-        """Tell whether a bundle with this digest is there, whole or not."""
-        return _DIGEST.fullmatch(digest) is not None and (self.folder / digest).is_dir()
+        """Tell whether a bundle with this digest is here or in the shared place, whole or not.
+
+        Raises:
+            RemoteUnavailable: it is not here, and the shared place cannot be asked.
+        """
+        return self._here(digest) or self._there(digest) is not None
 
     def digests(self) -> list[str]:
-        """Return the digests of all bundles that are there, sorted."""
-        return sorted(path.name for path in self.folder.glob("*") if self.has(path.name))
+        """Return the digests of all bundles that are here or in the shared place, sorted.
+
+        Raises:
+            RemoteUnavailable: the shared place cannot be asked.
+        """
+        here = {path.name for path in self.folder.glob("*") if self._here(path.name)}
+        return sorted(here | self.digests_shared())
+
+    def digests_shared(self) -> set[str]:
+        """Return the digests of the bundles that are in the shared place: those whose manifest is. Raises as ``digests``."""
+        names = self.remote.names() if self.remote else []
+        return {
+            digest for digest, _, file in (name.partition("/") for name in names) if file == MANIFEST_FILE and _DIGEST.fullmatch(digest)
+        }
+
+    def made(self, digest: str) -> float:
+        """Return when a bundle was sealed; 0 if it is nowhere. Raises as ``has``."""
+        with suppress(OSError):
+            return (self.folder / digest).lstat().st_mtime
+        return self._there(digest) or 0.0
+
+    def _keep(self, digest: str, contents: Mapping[str, bytes], at: float | None = None) -> bool:
+        """Write a bundle into the folder, in one step for whoever looks; ``at`` is when it was sealed, if that was not now.
+
+        False if another process was first.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.folder))
+        try:
+            for name, content in contents.items():
+                write_through(draft / name, content)
+            sync_folder(draft)
+            draft.chmod(0o755)
+            if at is not None:
+                os.utime(draft, (at, at))
+            try:
+                draft.rename(self.folder / digest)
+            except OSError:
+                # Another process has put it in the meantime, unless the disk failed.
+                if not self._here(digest):
+                    raise
+                return False
+            sync_folder(self.folder)
+            return True
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _bring(self, digest: str, contents: Mapping[str, bytes]) -> None:
+        """Bring a bundle to the shared place, its manifest last: what is seen there is whole, whenever this is interrupted."""
+        if self.remote is None or self._there(digest) is not None:
+            return
+        for name in sorted(contents, key=lambda name: (name == MANIFEST_FILE, name)):
+            self.remote.write(f"{digest}/{name}", contents[name])
+
+    def _source(self, digest: str) -> "_Source":
+        """Return where a bundle can be read: here, else in the shared place."""
+        if self._here(digest):
+            return _Here(digest, self.folder / digest)
+        if self.remote is not None and self._there(digest) is not None:
+            return _There(digest, self.remote)
+        raise BundleNotFound(digest, self.folder, self.shared)
+
+    def _here(self, digest: str) -> bool:
+        return _DIGEST.fullmatch(digest) is not None and (self.folder / digest).is_dir()
+
+    def _there(self, digest: str) -> float | None:
+        """Return when a bundle was brought to the shared place; None if it is not there."""
+        if self.remote is None or not _DIGEST.fullmatch(digest):
+            return None
+        return self.remote.made(f"{digest}/{MANIFEST_FILE}")
 
 
-def _verified(home: Path, digest: str, name: str, entry: FileEntry) -> bytes:
-    expected = f"SHA-256 {entry.sha256} of {entry.size} bytes"
-    content = _read(home, digest, name, expected)
-    found = FileEntry(digest_of(content), len(content))
-    if found != entry:
-        raise BundleCorrupt(digest, name, expected=expected, found=f"SHA-256 {found.sha256} of {found.size} bytes")
-    return content
+@dataclass(frozen=True)
+class _Source(ABC):
+    """The files of one bundle where they lie."""
+
+    digest: str
+
+    @abstractmethod
+    def read(self, name: str, expected: str) -> bytes:
+        """Return the bytes of a file."""
+
+    @property
+    @abstractmethod
+    def shared(self) -> str:
+        """The address of the place, if hosts share it."""
+
+    def manifest(self) -> Manifest:
+        """Return the manifest, if it has the digest."""
+        return manifests.parse(self._sealed())
+
+    def contents(self) -> dict[str, bytes]:
+        """Return every file as it was sealed, and the manifest by its own bytes: an older one would be written otherwise today."""
+        sealed = self._sealed()
+        files = {name: self.verified(name, entry) for name, entry in manifests.parse(sealed).files.items()}
+        return {**files, MANIFEST_FILE: sealed}
+
+    def verified(self, name: str, entry: FileEntry) -> bytes:
+        """Return the bytes of a file, if they are those that the manifest says."""
+        expected = f"SHA-256 {entry.sha256} of {entry.size} bytes"
+        content = self.read(name, expected)
+        found = FileEntry(digest_of(content), len(content))
+        if found != entry:
+            raise self._corrupt(name, expected, f"SHA-256 {found.sha256} of {found.size} bytes")
+        return content
+
+    def _sealed(self) -> bytes:
+        listing = self.read(MANIFEST_FILE, f"SHA-256 {self.digest}")
+        found = digest_of(listing)
+        if found != self.digest:
+            raise self._corrupt(MANIFEST_FILE, f"SHA-256 {self.digest}", f"SHA-256 {found}")
+        return listing
+
+    def _corrupt(self, name: str, expected: str, found: str) -> BundleCorrupt:
+        return BundleCorrupt(self.digest, name, expected=expected, found=found, shared=self.shared)
 
 
-def _read(home: Path, digest: str, name: str, expected: str) -> bytes:
-    try:
-        return (home / name).read_bytes()
-    except OSError as error:
-        raise BundleCorrupt(digest, name, expected=expected, found=f"no readable file ({error.strerror})") from error
+@dataclass(frozen=True)
+class _Here(_Source):
+    home: Path
+    shared = ""
+
+    def read(self, name: str, expected: str) -> bytes:
+        try:
+            return (self.home / name).read_bytes()
+        except OSError as error:
+            raise self._corrupt(name, expected, f"no readable file ({error.strerror})") from error
+
+
+@dataclass(frozen=True)
+class _There(_Source):
+    remote: Remote
+
+    @property
+    def shared(self) -> str:
+        return self.remote.url
+
+    def read(self, name: str, expected: str) -> bytes:
+        content = self.remote.read(f"{self.digest}/{name}")
+        if content is None:
+            raise self._corrupt(name, expected, "no object")
+        return content

@@ -37,7 +37,7 @@ def evaluate(workspace: Workspace, store: Store, project: Project, version: int 
         BundleNotFound, BundleCorrupt: its bundle is gone or damaged.
     """
     found = Tracking(workspace).require(project.name, version)
-    places = BundlePlace(workspace.bundle_dir)
+    places = BundlePlace.of(workspace)
     with store.read() as conn:
         present = deployments.current(conn, project.name)
     champion = present.champion if present is not None else None

@@ -39,7 +39,7 @@ class ModelOverview:
 
 def read(workspace: Workspace, store: Store, *, now: float) -> list[ModelOverview]:
     """Return the overview of every project of the workspace."""
-    places = BundlePlace(workspace.bundle_dir)
+    places = BundlePlace.of(workspace)
     return [_read_safely(workspace, store, places, name, now) for name in names(workspace)]
 
 

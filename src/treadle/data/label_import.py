@@ -124,7 +124,7 @@ def _interface(workspace: Workspace, store: Store, project: Project) -> Interfac
         deployment = deployments.current(conn, project.name)
     if deployment is None or deployment.champion is None:
         return project.contract.interface
-    return BundlePlace(workspace.bundle_dir).get(deployment.champion.digest).interface
+    return BundlePlace.of(workspace).get(deployment.champion.digest).interface
 
 
 def _check(workspace: Workspace, model: str, source: _Source, now: float) -> tuple[int, int, Path, list[str]]:

@@ -116,7 +116,7 @@ class Demo:
 
     @property
     def _bundles(self) -> BundlePlace:
-        return BundlePlace(self._workspace.bundle_dir)
+        return BundlePlace.of(self._workspace)
 
     # the stages
 

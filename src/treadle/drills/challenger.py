@@ -70,7 +70,7 @@ def challenger(scene: Scene, harm: Harm) -> Seen:
     scene.require_service()
     scene.require_controller()
     _require_calm(scene)
-    champion = BundlePlace(scene.workspace.bundle_dir).get(scene.champion().digest)
+    champion = BundlePlace.of(scene.workspace).get(scene.champion().digest)
     mark = find_mark(scene, champion)
     graph = harmful(champion, mark, harm, scene.project.contract.policy.slo.latency)
     world = Marked(scene.world(), mark, scene.project.contract.interface)
@@ -142,7 +142,7 @@ def planted(scene: Scene, champion: Bundle, graph: bytes, harm: Harm) -> Iterato
     tracking = Tracking(scene.workspace)
     with runs.started(tracking, scene.model, name=f"drill: {harm}", turn_id=None) as run:
         lineage = msgspec.structs.replace(champion.manifest.lineage, run_id=run.id, turn_id=None)
-        bundle = BundlePlace(scene.workspace.bundle_dir).put({**champion.files, MODEL_FILE: graph}, scene.model, lineage)
+        bundle = BundlePlace.of(scene.workspace).put({**champion.files, MODEL_FILE: graph}, scene.model, lineage)
         run.log(tags={"treadle.drill": harm})
         registered = run.register(bundle, None)
     turn: Turn | None = None
@@ -162,7 +162,7 @@ def planted(scene: Scene, champion: Bundle, graph: bytes, harm: Harm) -> Iterato
 def _open_turn(scene: Scene, champion: Bundle, registered: Registered, verdict: str, harm: Harm) -> Turn:
     """Open a turn at the step before the canary, with all that its steps may ask for."""
     lineage = champion.manifest.lineage
-    snapshots = SnapshotPlace(scene.workspace.snapshot_dir).list(scene.model)
+    snapshots = SnapshotPlace.of(scene.workspace).list(scene.model)
     data = {
         DRILL: harm,
         "champion": scene.champion().version,

@@ -90,7 +90,7 @@ class Scene:
 
     def observe(self) -> Observation:
         """Return what the monitoring sees of the champion now."""
-        return observe(self.store, BundlePlace(self.workspace.bundle_dir), self.project, now=self.clock())
+        return observe(self.store, BundlePlace.of(self.workspace), self.project, now=self.clock())
 
     def world(self) -> World:
         """Return the model's world."""

@@ -99,6 +99,7 @@ from treadle.errors.registry import (
     VersionNotFound,
     VersionNotSealed,
 )
+from treadle.errors.remote import RemoteExtraMissing, RemoteUnavailable
 from treadle.errors.serving import (
     BodyMalformed,
     BodyTooLarge,
@@ -206,6 +207,8 @@ __all__ = [
     "PublishRefused",
     "QuestionUnanswered",
     "ReasonMissing",
+    "RemoteExtraMissing",
+    "RemoteUnavailable",
     "RequestInvalid",
     "RequestRefused",
     "ResetUnconfirmed",

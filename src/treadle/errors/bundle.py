@@ -8,24 +8,26 @@ from treadle.errors.base import ANY_MODEL, TreadleError
 
 
 class BundleNotFound(TreadleError):
-    """No bundle with this digest in the place."""
+    """No bundle with this digest in the place, nor in the one that hosts share, if there is one."""
 
-    def __init__(self, digest: str, folder: Path) -> None:
+    def __init__(self, digest: str, folder: Path, shared: str = "") -> None:
         super().__init__(
-            f"There is no bundle {digest} in {folder}.",
+            f"There is no bundle {digest} in {folder}{f', nor in the shared place {shared}' if shared else ''}.",
             fix="Copy the folder of that name from another host or from a backup, or train the version again.",
         )
 
 
 class BundleCorrupt(TreadleError):
-    """A file of a bundle is not the one that was sealed."""
+    """A file of a bundle is not the one that was sealed; ``shared`` is the address of the place where it lies, if hosts share it."""
 
-    def __init__(self, digest: str, file: str, *, expected: str, found: str) -> None:
+    def __init__(self, digest: str, file: str, *, expected: str, found: str, shared: str = "") -> None:
         self.digest = digest
         self.file = file
+        where = f" in the shared place {shared}" if shared else ""
+        fix = "Delete the folder of this bundle and copy it from another host or from a backup, or train the version again."
         super().__init__(
-            f"The file {file} of bundle {digest} is not the one that was sealed: expected {expected}, found {found}.",
-            fix="Delete the folder of this bundle and copy it from another host or from a backup, or train the version again.",
+            f"The file {file} of bundle {digest}{where} is not the one that was sealed: expected {expected}, found {found}.",
+            fix=f"{fix[:-1]}: docs/guides/shared-places.md." if shared else fix,
         )
 
 

@@ -68,10 +68,11 @@ class DataInvalid(TreadleError):
 
 
 class SnapshotNotFound(TreadleError):
-    """There is no such snapshot."""
+    """There is no such snapshot, neither here nor in the place that hosts share, if there is one."""
 
-    def __init__(self, model: str, digest: str, folder: Path) -> None:
-        super().__init__(f"{model} has no snapshot {digest!r} under {folder}.", fix=f"`ls {folder / model}` shows those there are.")
+    def __init__(self, model: str, digest: str, folder: Path, shared: str = "") -> None:
+        where = f"{folder}{f', nor in the shared place {shared}' if shared else ''}"
+        super().__init__(f"{model} has no snapshot {digest!r} under {where}.", fix=f"`ls {folder / model}` shows those there are.")
 
 
 class SnapshotImpossible(TreadleError):
@@ -82,13 +83,12 @@ class SnapshotImpossible(TreadleError):
 
 
 class SnapshotCorrupt(TreadleError):
-    """The bytes of a snapshot are not those that its name promises."""
+    """The bytes of a snapshot are not those that its name promises; ``path`` is a file, or the address of a shared object."""
 
-    def __init__(self, path: Path, found: str) -> None:
-        super().__init__(
-            f"The snapshot {path} was changed: its bytes have the digest {found}.",
-            fix="Delete the file, then run `dvc checkout` in that folder: the cache of DVC still has it.",
-        )
+    def __init__(self, path: Path | str, found: str, *, shared: bool = False) -> None:
+        mend = "Delete the file, then run `dvc checkout` in that folder: the cache of DVC still has it."
+        again = "Delete the file; where the shared place has it, it is had from there again. docs/guides/shared-places.md says more."
+        super().__init__(f"The snapshot {path} was changed: its bytes have the digest {found}.", fix=again if shared else mend)
 
 
 class TargetInvalid(TreadleError):

@@ -36,11 +36,11 @@ def rows(workspace: Workspace, bundle: Bundle) -> DataFrame:
     Raises:
         SnapshotNotFound, SnapshotCorrupt: they are gone.
     """
-    place, model, known = SnapshotPlace(workspace.snapshot_dir), bundle.manifest.model, bundle.manifest.lineage.snapshot
-    digest = next((one.digest for one in place.list(model) if one.dvc_md5 == known), None)
-    if digest is None:
-        raise SnapshotNotFound(model, known, place.folder)
-    return place.load(model, digest)[0]
+    place, model, known = SnapshotPlace.of(workspace), bundle.manifest.model, bundle.manifest.lineage.snapshot
+    snapshot = place.find(model, lambda one: one.dvc_md5 == known)
+    if snapshot is None:
+        raise SnapshotNotFound(model, known, place.folder, place.shared)
+    return place.load(model, snapshot.digest)[0]
 
 
 def trained_on(workspace: Workspace, bundle: Bundle) -> frozenset[str]:

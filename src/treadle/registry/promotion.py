@@ -193,7 +193,7 @@ def _load_all(workspace: Workspace, conn: Connection, back: Deployment) -> None:
         for slot in back.slots:
             load(workspace, back.model, slot.version, slot.digest)
     except BundleNotFound as error:
-        older, place = deployments.history(conn, back.model)[:-1], BundlePlace(workspace.bundle_dir)
+        older, place = deployments.history(conn, back.model)[:-1], BundlePlace.of(workspace)
         source = next(item for item in reversed(older) if set(deployments.without_canary(item)) == set(back.slots))
         there = [item.generation for item in older[:-1] if all(place.has(each.digest) for each in deployments.without_canary(item))]
         raise GenerationGone(back.model, source.generation, slot.version, slot.digest, there) from error
@@ -202,12 +202,16 @@ def _load_all(workspace: Workspace, conn: Connection, back: Deployment) -> None:
 def _require_there(workspace: Workspace, digest: str) -> None:
     """Refuse a bundle that has been cleared away since it was looked at; under the write lock it cannot go any more.
 
+    One that only this host has, because another one cleared the shared place, is brought there again.
+
     Raises:
         BundleNotFound: it is gone.
+        RemoteUnavailable: it cannot be seen to that every host can have it.
     """
-    place = BundlePlace(workspace.bundle_dir)
+    place = BundlePlace.of(workspace)
     if not place.has(digest):
-        raise BundleNotFound(digest, place.folder)
+        raise BundleNotFound(digest, place.folder, place.shared)
+    place.share(digest)
 
 
 def load(workspace: Workspace, model: str, version: int, digest: str) -> Candidate:
@@ -216,7 +220,7 @@ def load(workspace: Workspace, model: str, version: int, digest: str) -> Candida
     Raises:
         BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: it cannot be served.
     """
-    bundle = BundlePlace(workspace.bundle_dir).get(digest)
+    bundle = BundlePlace.of(workspace).get(digest)
     if bundle.manifest.model != model:
         raise BundleInvalid(MANIFEST_FILE, f"is of {bundle.manifest.model}, not of {model}")
     engine = Engine(bundle)
@@ -225,9 +229,10 @@ def load(workspace: Workspace, model: str, version: int, digest: str) -> Candida
 
 
 def _servable(workspace: Workspace, project: Project, version: int) -> str:
-    """Return the digest that MLflow has for a version, if its bundle can be served."""
+    """Return the digest that MLflow has for a version, if its bundle can be served, by every host that shares a place with this one."""
     digest = Tracking(workspace).version(project.name, version).digest
     load(workspace, project.name, version, digest)
+    BundlePlace.of(workspace).share(digest)
     return digest
 
 

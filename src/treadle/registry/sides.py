@@ -49,9 +49,9 @@ def _number(store: Store, model: str, which: int | str) -> int:
 def _side(workspace: Workspace, store: Store, model: str, version: int) -> Side:
     tracking = Tracking(workspace)
     found = tracking.version(model, version)
-    bundle = BundlePlace(workspace.bundle_dir).get(found.digest)
+    bundle = BundlePlace.of(workspace).get(found.digest)
     lineage = bundle.manifest.lineage
-    kept = SnapshotPlace(workspace.snapshot_dir).list(model)
+    kept = SnapshotPlace.of(workspace).list(model)
     params, latency = _run(tracking, found)
     with store.read() as conn:
         decided = tuple(told for _, told in sorted(_decided(conn, model, found)))

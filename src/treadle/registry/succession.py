@@ -42,7 +42,7 @@ def require_follows(workspace: Workspace, store: Store, project: Project, *, see
     if champion is None:
         return
     try:
-        bundle = BundlePlace(workspace.bundle_dir).get(champion.digest)
+        bundle = BundlePlace.of(workspace).get(champion.digest)
     except (BundleNotFound, BundleCorrupt, BundleInvalid):
         return
     name, old, new = project.name, bundle.interface, project.contract.interface

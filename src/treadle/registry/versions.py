@@ -134,7 +134,7 @@ def _told(report: _Report, kind: str) -> Iterator[None]:
 
 def _data(workspace: Workspace, project: Project, run: Run, *, seed: int, snapshot: str | None, at: float) -> _Data:
     """Return the rows of a snapshot; without one, of the first source that has any, snapshotted."""
-    place = SnapshotPlace(workspace.snapshot_dir)
+    place = SnapshotPlace.of(workspace)
     if snapshot is None:
         fetched = fetch(project, workspace, seed=seed)
         try:

@@ -35,8 +35,8 @@ class Ground:
     def __init__(self, workspace: Workspace, store: Store) -> None:
         self.workspace = workspace
         self.store = store
-        self.bundles = BundlePlace(workspace.bundle_dir)
-        self.snapshots = SnapshotPlace(workspace.snapshot_dir)
+        self.bundles = BundlePlace.of(workspace)
+        self.snapshots = SnapshotPlace.of(workspace)
         self.tracking = Tracking(workspace)
         self.artifacts = workspace.home / "mlartifacts"
 
@@ -129,7 +129,8 @@ def read_rest(ground: Ground, conn: Connection, policies: Mapping[str, Policy]) 
         model = of_turn.get(turn, "")
         key = Key("training log", model, turn) if model in policies else Key("leftover", "", str(path))
         things.append(Thing(key, _size(path), _made(path)))
-    left = [*ground.bundles.leftovers(), *(home / "spool").glob("*.new"), *(home / "downloads").glob("fresh-*")]
+    killed = [*ground.bundles.leftovers(), *ground.snapshots.leftovers()]
+    left = [*killed, *(home / "spool").glob("*.new"), *(home / "downloads").glob("fresh-*")]
     things += [Thing(Key("leftover", "", str(path)), _size(path), _made(path)) for path in left]
     kept = [path for path in sorted((home / "downloads").glob("*")) if not path.name.startswith("fresh-")]
     things += [Thing(Key("download", "", str(path)), _size(path), _made(path)) for path in kept]
@@ -167,7 +168,7 @@ def _things(ground: Ground, model: _Model) -> Iterator[Thing]:
     for version in model.versions:
         refers = {Key("bundle", model.name, version.digest), Key("run", model.name, version.run_id)}
         # A bundle is sealed right before its version is registered; the run may have begun long before that.
-        sealed = _made(ground.bundles.folder / version.digest)
+        sealed = ground.bundles.made(version.digest)
         yield Thing(Key("version", model.name, str(version.version)), 0, sealed, frozenset(refers))
     for run in model.runs:
         yield Thing(Key("run", model.name, run.id), sum(_size_at(place) for place in run.places), run.began)
@@ -199,7 +200,7 @@ def _bundles(ground: Ground, models: Iterable[_Model]) -> Iterator[Thing]:
         refers = {Key("run", model.name, manifest.lineage.run_id)}
         if manifest.lineage.snapshot in names:
             refers |= {Key("snapshot", model.name, names[manifest.lineage.snapshot])}
-        yield Thing(Key("bundle", model.name, digest), _size(path), _made(path), frozenset(refers))
+        yield Thing(Key("bundle", model.name, digest), _size(path), ground.bundles.made(digest), frozenset(refers))
 
 
 def _holds(model: _Model, now: float) -> Iterator[Hold]:
@@ -219,14 +220,17 @@ def _holds(model: _Model, now: float) -> Iterator[Hold]:
 
 
 def _shared(ground: Ground, things: Iterable[Thing]) -> Iterator[Hold]:
-    """Yield the bundles that MLflow does not name, where their folder lies outside the home folder: another workspace may."""
-    if ground.bundles.folder.is_relative_to(ground.workspace.home):
+    """Yield the bundles that MLflow does not name, and that another workspace may: their place is not this workspace's alone."""
+    inside = ground.bundles.folder.is_relative_to(ground.workspace.home)
+    shared = ground.bundles.digests_shared()
+    if inside and not shared:
         return
     known = list(things)
     named = {key for thing in known if thing.key.kind == "version" for key in thing.refers}
+    where = "lies outside this one's home" if not inside else "is a cache of a place that hosts share"
     for thing in known:
-        if thing.key.kind == "bundle" and thing.key not in named:
-            yield Hold(thing.key, "another workspace may use the folder of bundles, which lies outside this one's home")
+        if thing.key.kind == "bundle" and thing.key not in named and (not inside or thing.key.name in shared):
+            yield Hold(thing.key, f"another workspace may use the folder of bundles, which {where}")
 
 
 def _needs(model: _Model, now: float) -> Iterator[Need]:

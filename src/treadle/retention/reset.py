@@ -141,6 +141,9 @@ def clear(ground: Ground, *, keys: bool = False) -> Cleared:
     ground.store.close()
     if ground.workspace.settings.store_url:
         left.append(f"The database {ground.store.url} is still there; only Treadle's tables in it have gone.")
+    if ground.bundles.shared:
+        left.append(f"What other hosts may use stays in the shared place {ground.workspace.settings.remote_url}.")
+    outside = outside and not ground.bundles.shared
     for path in [hidden for digest in digests if outside and (hidden := ground.bundles.hide(digest)) is not None]:
         _delete(path)
     home = ground.workspace.home

@@ -64,9 +64,9 @@ class Controller:
         self._housekept = -HOUSEKEEPING_SECONDS
         self._asked: set[str] = set()
         self._troubles: dict[tuple[str, str | None], type[Exception]] = {}
-        self._bundles = BundlePlace(workspace.bundle_dir)
+        self._bundles = BundlePlace.of(workspace)
         self._tracking = Tracking(workspace)
-        self._desk = Desk(workspace, self._store, self._tracking, self._bundles, SnapshotPlace(workspace.snapshot_dir), clock)
+        self._desk = Desk(workspace, self._store, self._tracking, self._bundles, SnapshotPlace.of(workspace), clock)
 
     @property
     def training(self) -> bool:

@@ -63,7 +63,7 @@ def replay_policy(  # noqa: PLR0913 - a past and a policy, by name
     both = (project.contract, proposed)
     longest = max(max(one.policy.drift.window, one.policy.labels.maturity + one.policy.quality.window) for one in both)
     with store.read() as conn:
-        record, gone = read_record(conn, BundlePlace(workspace.bundle_dir), project, since=since - longest, until=now)
+        record, gone = read_record(conn, BundlePlace.of(workspace), project, since=since - longest, until=now)
         first = pruning.oldest(conn, project.name)
     times = grid(record, since=since, now=now, step=step)
     enabled = workspace.settings.retraining

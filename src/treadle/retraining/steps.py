@@ -148,7 +148,7 @@ def collect(desk: Desk, project: Project, turn: Turn) -> Result:
     if not harvest.enough:
         what = f"fewer than {harvest.needed} labelled rows had matured since the onset.{harvest.told}"
         return _out_of_patience(desk, project, turn, what)
-    snapshot = next((one for one in desk.snapshots.list(project.name) if one.meta.get("turn") == turn.id), None)
+    snapshot = desk.snapshots.find(project.name, lambda one: one.meta.get("turn") == turn.id)
     if snapshot is None:
         meta = {"source": "log", "turn": turn.id, "cut": float(harvest.rows.at.max())}
         snapshot = desk.snapshots.save(project.name, frame_from_log(interface, harvest.rows), meta)

@@ -253,7 +253,7 @@ def run(workspace: Workspace, wait: Wait) -> None:
 def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
     poll = workspace.settings.poll_seconds
     store = Store(workspace.store_url)
-    shipper = Shipper(store, workspace.spool_dir, BundlePlace(workspace.bundle_dir), bucket_seconds=workspace.settings.profile_seconds)
+    shipper = Shipper(store, workspace.spool_dir, BundlePlace.of(workspace), bucket_seconds=workspace.settings.profile_seconds)
     ready = False
     pause = 0.0
     while not wait(pause):

@@ -40,7 +40,7 @@ def build(workspace: Workspace) -> FastAPI:
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
     inference = Inference(spool, metrics)
     people = People(workspace, lambda: Store(workspace.store_url))
-    follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace(workspace.bundle_dir), spool, metrics)
+    follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

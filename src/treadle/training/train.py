@@ -74,7 +74,7 @@ def train(  # noqa: PLR0913 - what one training can be told
     }
     if published is not None:
         files[MEASURED_FILE] = measured
-    bundle = BundlePlace(workspace.bundle_dir).put(files, project.name, made_of)
+    bundle = BundlePlace.of(workspace).put(files, project.name, made_of)
     return Trained(bundle, fitted, agreed, latency(Engine(bundle), fitted.rows.holdout[0]))
 
 
