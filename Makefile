@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock docs clean
+.PHONY: help setup demo test chaos check format lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: setup ## Turn the whole loop, live (ARGS=--exit stops at the end)
 test: setup ## Run every check and every test
 	@scripts/system-packages
 	@scripts/test $(ARGS)
+
+chaos: setup ## Break everything that can break, and write down what was seen (hours)
+	@scripts/chaos $(ARGS)
 
 check: setup ## Lint, format, types, import order, generated pages
 	@scripts/check

@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 MIRROR = pytest.StashKey[str]()
 
 hypothesis.settings.register_profile("treadle", deadline=None, max_examples=60)  # a busy machine is no failure
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=10_000, suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.load_profile("treadle")
 
 

@@ -1,0 +1,176 @@
+"""One host that serves, as processes of its own, and callers who remember every answer."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from sqlalchemy import select
+
+from tests.chaos import boundaries
+from treadle.bundle.place import BundlePlace
+from treadle.serving.shipper import Shipper
+from treadle.serving.spool import segments
+from treadle.settings import Workspace
+from treadle.state import schema
+from treadle.state.store import open_store
+
+REPOSITORY = Path(__file__).parents[2]
+CALLERS = 3
+SECONDS = 60.0
+"""Until then a service must answer, and a process must have died."""
+
+
+class Host:
+    """`treadle serve` in a workspace, kept alive by whoever watches a host: what has died is started again."""
+
+    def __init__(self, root: Path, port: int, plan: boundaries.Plan | None = None) -> None:
+        self.root, self.url = root, f"http://127.0.0.1:{port}"
+        self.starts = 0
+        self._environment = {
+            **os.environ,
+            "TREADLE_WORKSPACE": str(root),
+            "TREADLE_PORT": str(port),
+            "TREADLE_SEGMENT_MB": "0.02",
+            "OMP_NUM_THREADS": "1",
+        }
+        if plan is not None:
+            self._environment[boundaries.VARIABLE] = plan.to_json()
+            self._environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY / "tests" / "chaos" / "hook"), str(REPOSITORY)])
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(SECONDS)
+
+    def until_ready(self) -> None:
+        """Wait until it answers."""
+        deadline = time.monotonic() + SECONDS
+        while not _ready(self.url):
+            assert time.monotonic() < deadline, (self.root / "serve.log").read_text()
+            time.sleep(0.05)
+
+    def _keep_alive(self) -> None:
+        while not self._stop.is_set():
+            with (self.root / "serve.log").open("ab") as output:
+                command = [sys.executable, "-m", "treadle.cli.main", "serve"]
+                self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
+            self.starts += 1
+            while self.process.poll() is None and not self._stop.wait(0.02):
+                pass
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(SECONDS)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready", timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+@dataclass
+class Callers:
+    """Threads that ask and tell labels, and remember what was answered."""
+
+    url: str
+    answered: dict[str, Any] = field(default_factory=dict)
+    labelled: set[str] = field(default_factory=set)
+    resets: int = 0
+    wrong: Counter[str] = field(default_factory=Counter)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(SECONDS)
+
+    def _call(self, number: int) -> None:
+        client, count = httpx.Client(base_url=self.url, timeout=10), 0
+        while not self._stop.is_set():
+            count += 1
+            try:
+                self._one(client, f"c{number}-{count}", batch=count % 10 == 0)
+            except httpx.TransportError:
+                self.resets += 1
+                time.sleep(0.02)
+        client.close()
+
+    def _one(self, client: httpx.Client, name: str, *, batch: bool) -> None:
+        row = {"tenure": 2, "spend": 30.5, "customer": name}
+        answer = client.post("/predict/churn/batch", json={"rows": [row] * 4}) if batch else client.post("/predict/churn", json=row)
+        if not answer.is_success:
+            self.wrong[f"{answer.status_code} {answer.text}"] += 1
+            return
+        for one in answer.json()["predictions"] if batch else [answer.json()]:
+            self.answered[one["prediction_id"]] = one
+        told = client.post("/labels/churn", json={"labels": [{"prediction_id": one["prediction_id"], "value": "yes"}]})
+        if told.is_success:
+            self.labelled.add(one["prediction_id"])
+        else:
+            self.wrong[f"{told.status_code} {told.text}"] += 1
+
+    def until(self, more: int) -> None:
+        """Wait until so many more rows were answered."""
+        there, deadline = len(self.answered), time.monotonic() + SECONDS
+        while len(self.answered) < there + more:
+            assert time.monotonic() < deadline, f"{len(self.answered) - there} of {more} answered; {self.resets} resets; {self.wrong}"
+            time.sleep(0.02)
+
+
+def lost_or_doubled(root: Path, callers: Callers, *, kills: int, before: int) -> list[str]:
+    """Return what is not as promised of these callers' rows; ``before``: rows that were in the store already."""
+    # A kill takes at most the request of each caller with it, and a request holds up to four rows.
+    in_flight = 4 * CALLERS * kills
+    wrong = unlike_the_store(root, callers.answered.keys(), callers.labelled, in_flight=in_flight, before=before)
+    return [f"{count} times: {what}" for what, count in callers.wrong.items()] + wrong
+
+
+def unlike_the_store(root: Path, answered: AbstractSet[str], labelled: AbstractSet[str], *, in_flight: int, before: int = 0) -> list[str]:
+    """Return how the store differs from what callers know, once all that was logged is shipped.
+
+    ``in_flight``: most rows that may have been logged and not answered; ``before``: rows that were in the store already, uncounted.
+    """
+    workspace = Workspace.find(root)
+    store = open_store(workspace.store_url)
+    shipper = Shipper(store, workspace.spool_dir, BundlePlace(workspace.bundle_dir), bucket_seconds=workspace.settings.profile_seconds)
+    while shipper.step():
+        pass
+    with store.read() as conn:
+        logged = list(conn.execute(select(schema.predictions.c.prediction_id)).scalars())
+        labels = list(conn.execute(select(schema.labels.c.prediction_id)).scalars())
+        counted = sum(conn.execute(select(schema.profile_parts.c.rows)).scalars())
+    store.close()
+    new, lost, missing = len(logged) - before, answered - set(logged), labelled - set(labels)
+    unanswered, left = new - len(answered), segments(workspace.spool_dir)
+    wrong = {
+        f"{len(lost)} answered rows are not in the store": lost,
+        f"{unanswered} rows were logged and not answered": unanswered > in_flight,
+        f"the profile counts {counted} rows of {new}": counted != new,
+        f"{len(missing)} labels are not in the store": missing,
+        f"segments are left: {left}": left,
+    }
+    return [what for what, true in wrong.items() if true]

@@ -1,0 +1,126 @@
+"""Callers who mix everything that callers send, at a steady rate, and check every answer against the bundles themselves."""
+
+import itertools
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import numpy as np
+
+from treadle.bundle.place import BundlePlace
+from treadle.engine.session import Engine
+
+ROWS = [{"tenure": tenure, "spend": float(spend)} for tenure in range(0, 100, 10) for spend in range(0, 1000, 100)]
+BAD = [{"tenure": "many", "spend": 1.0}, {"tenure": -1, "spend": 1.0}, {"spend": 1.0}, {"tenure": 1, "spend": 1.0, "other": 1}, {}]
+THREADS = 8
+BATCH = 10
+TOLERANCE = 1e-6
+
+
+def expected(bundles: BundlePlace, digests: dict[int, str]) -> dict[int, list[dict[str, float]]]:
+    """Return the probabilities that each version gives to each of ``ROWS``."""
+    matrix = np.array([[row["tenure"], row["spend"]] for row in ROWS], dtype=np.float32)
+    scores = {version: Engine(bundles.get(digest)).run(matrix) for version, digest in digests.items()}
+    return {version: [{"no": float(no), "yes": float(yes)} for no, yes in found] for version, found in scores.items()}
+
+
+@dataclass
+class Load:
+    """``rate`` requests a second: three in four single rows, the others batches, bad input and labels by turns."""
+
+    url: str
+    truth: dict[int, list[dict[str, float]]]
+    rate: float
+    answered: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Prediction id → (place of the row, version)."""
+    labelled: set[str] = field(default_factory=set)
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    """When each answer came (monotonic), and how long it took, in seconds."""
+    resets: int = 0
+    sent: int = 0
+    wrong: Counter[str] = field(default_factory=Counter)
+    by_version: Counter[int] = field(default_factory=Counter)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(THREADS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _call(self, seed: int) -> None:
+        dice, pace = random.Random(seed), THREADS / self.rate
+        due = time.monotonic() + pace * dice.random()
+        client = httpx.Client(base_url=self.url, timeout=10)
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            # Who was held up does not catch up: the rate is that of callers who wait for their answer.
+            due = max(due + pace, time.monotonic())
+            self.sent += 1
+            try:
+                self._one(client, dice)
+            except httpx.TransportError:
+                self.resets += 1
+        client.close()
+
+    def _one(self, client: httpx.Client, dice: random.Random) -> None:
+        kind = next(self._numbers) % 12
+        places = [dice.randrange(len(ROWS)) for _ in range(BATCH if kind == 0 else 1)]
+        rows = [{**ROWS[place], "customer": f"c{dice.randrange(10**9)}"} for place in places]
+        began = time.monotonic()
+        if kind == 0:
+            self._check(client.post("/predict/churn/batch", json={"rows": rows}), places, began)
+        elif kind == 1:
+            answer = client.post("/predict/churn", json=dice.choice(BAD))
+            if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
+                self.wrong[f"bad input got {answer.status_code} {answer.text}"] += 1
+        elif kind == 2 and self.answered:
+            name = dice.choice(list(self.answered))
+            if self._well(client.post("/labels/churn", json={"labels": [{"prediction_id": name, "value": "yes"}]})):
+                self.labelled.add(name)
+        else:
+            self._check(client.post("/predict/churn", json=rows[0]), places, began)
+
+    def _check(self, response: httpx.Response, places: list[int], began: float) -> None:
+        now = time.monotonic()
+        if not self._well(response):
+            return
+        self.waits.append((now, now - began))
+        told = response.json()
+        for place, answer in zip(places, told.get("predictions", [told]), strict=True):
+            self._compare(place, answer)
+
+    def _compare(self, place: int, answer: dict[str, Any]) -> None:
+        version = answer["version"]
+        right = self.truth[version][place]
+        if any(abs(answer["probabilities"][name] - right[name]) > TOLERANCE for name in right):
+            self.wrong[f"version {version} answers {answer['probabilities']} to {ROWS[place]}, its bundle {right}"] += 1
+        if answer["prediction_id"] in self.answered:
+            self.wrong["an id was given twice"] += 1
+        self.answered[answer["prediction_id"]] = place, version
+        self.by_version[version] += 1
+
+    def _well(self, response: httpx.Response) -> bool:
+        if not response.is_success:
+            self.wrong[f"{response.status_code} {response.text}"] += 1
+        return response.is_success
+
+    def longest_silence(self, begin: float, end: float) -> float:
+        """Return the longest time without an answer between two moments."""
+        times = [begin, *sorted(at for at, _ in self.waits if begin <= at <= end), end]
+        return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+    def percentile(self, share: float, begin: float, end: float) -> float:
+        """Return how long so large a ``share`` of the answers between two moments took at most."""
+        return float(np.quantile([wait for at, wait in self.waits if begin <= at <= end], share))
