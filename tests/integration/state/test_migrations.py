@@ -276,11 +276,11 @@ def test_who_uses_one_table_and_then_another_is_waited_for(old: Store, add_step:
     add_step(NEXT, ADDS)
     upgrade = threading.Thread(target=old.create)
     with old.read() as conn:
-        conn.execute(select(func.count()).select_from(schema.predictions))
+        assert conn.execute(select(func.count()).select_from(schema.labels)).scalar() == 5
         upgrade.start()
         time.sleep(1.5)  # longer than Postgres takes to see a circle
-        assert conn.execute(select(func.count()).select_from(schema.labels)).scalar() == 5
-        conn.execute(select(func.count()).select_from(schema.deployment))
+        assert conn.execute(select(func.count()).select_from(schema.predictions)).scalar() == 4
+        assert conn.execute(select(func.count()).select_from(schema.deployment)).scalar() == 3
     upgrade.join(30)
     assert old.revision() == NEXT
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import small_bundles
+from tests.small_service import Service
 from treadle.state import migrations, schema
 from treadle.state import store as store_module
 from treadle.state.migrations import baseline, steps
@@ -39,3 +41,18 @@ def test_to_open_a_store_waits_for_no_writer(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
     with store.write():
         open_store(store.url).close()
+
+
+def test_a_service_goes_on_over_a_store_that_it_cannot_use(tmp_path: Path) -> None:
+    """A worker that starts beside a newer Treadle says so, and ends neither itself nor what asks it."""
+    service = Service(tmp_path)
+    service.follow(service.slot(small_bundles.answering(), 1))
+    with service.store.write() as conn:
+        migrations.stamp(conn, "9001")
+    service.restart()
+    ready = service.ask("GET", "/ready")
+    assert (ready.status_code, "revision 9001" in ready.text) == (503, True)
+    with service.store.write() as conn:
+        migrations.stamp(conn, migrations.HEAD)
+    service.follower.look()
+    assert (service.ask("GET", "/ready").status_code, service.predict()["version"]) == (200, 1)
