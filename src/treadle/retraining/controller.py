@@ -39,7 +39,7 @@ LEASE_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 5.0
 """How often aliases are put back, the head of the events is exported and parts of the live profile are merged."""
 MERGE_AFTER = 120.0
-"""Seconds after the end of a bucket until its parts are merged: by then most of what belongs to it was shipped."""
+"""Seconds after the end of a bucket, or two short buckets, until its parts are merged: by then most of what belongs to it was shipped."""
 MERGE_BITE, MERGE_BITES = 500, 20
 """Parts that one transaction merges, and how many transactions one housekeeping spends on them."""
 SEGMENT_KEPT = 30 * 86400.0
@@ -259,7 +259,8 @@ class Controller:
 
     def _compact(self, now: float) -> None:
         """Merge what was shipped for buckets that are over, a bite per transaction, so that no shipper waits long."""
-        until = now - self._workspace.settings.profile_seconds - MERGE_AFTER
+        bucket = self._workspace.settings.profile_seconds
+        until = now - bucket - min(MERGE_AFTER, 2 * bucket)
         for _ in range(MERGE_BITES):
             with self._store.write() as conn:
                 merged = compaction.merge(conn, until=until, limit=MERGE_BITE)

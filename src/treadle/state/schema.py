@@ -201,7 +201,7 @@ profile_parts = Table(
     Column("counts", LargeBinary, nullable=False),
     Column("rows", BigInteger, nullable=False),
 )
-"""Insert-only parts of the live profile: the key names the shipped bytes, so that none is counted twice."""
+"""Parts of the live profile: the key names the shipped bytes, or no segment once they were merged (``compaction``)."""
 Index(
     "profile_parts_bucket",
     profile_parts.c.model,
