@@ -12,12 +12,14 @@ from treadle.api.labels import labels_import
 from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
 from treadle.api.look import diff, doctor, drift, schema, status, why
 from treadle.api.model import evaluate, gate, promote, rollback, train
+from treadle.api.recovery import backup, restore
 from treadle.api.replay import replay
 from treadle.api.retention import gc, reset
 
 __all__ = [
     "adopt",
     "approve",
+    "backup",
     "check",
     "diff",
     "doctor",
@@ -44,6 +46,7 @@ __all__ = [
     "reject",
     "replay",
     "reset",
+    "restore",
     "resume",
     "rollback",
     "run_demo",

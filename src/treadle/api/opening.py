@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.errors import SettingsInvalid
+from treadle.recovery.marker import require_whole
 from treadle.settings import Workspace
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ def found(place: Place = None, **overrides: Any) -> Workspace:
     Raises:
         WorkspaceNotFound: no folder on the way up holds a ``treadle.toml``.
         SettingsInvalid: a setting is unknown or has a value that is not allowed.
+        RestoreUnfinished: a restore into it was ended before it was done.
     """
     workspace = place if isinstance(place, Workspace) else Workspace.find(Path(place) if place is not None else None)
+    require_whole(workspace.home)
     given = {key: value for key, value in overrides.items() if value is not None}
     if not given:
         return workspace

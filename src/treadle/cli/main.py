@@ -7,7 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from treadle import __version__
-from treadle.cli import adopt, audit, check, consent, data, draft, drill, keys, labels, live, look, model, replay, retention, usage
+from treadle.cli import (
+    adopt,
+    audit,
+    check,
+    consent,
+    data,
+    draft,
+    drill,
+    keys,
+    labels,
+    live,
+    look,
+    model,
+    recovery,
+    replay,
+    retention,
+    usage,
+)
 
 if TYPE_CHECKING:
     from treadle.errors import TreadleError
@@ -46,6 +63,7 @@ model.register(app)
 live.register(app)
 labels.register(app)
 retention.register(app)
+recovery.register(app)
 replay.register(app)
 look.register(app)
 drill.register(app)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from treadle.state.events import Event
+from treadle.times import when
 
 Facts = Mapping[str, Any]
 
@@ -142,6 +143,15 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "alias.overridden": _overridden,
     "gc.removed": lambda facts: Line(
         f"removed: {facts['count']} of {facts['what']}, about {facts['bytes'] / 1e6:.1f} MB. {facts['reason']}", "quiet"
+    ),
+    "backup.made": lambda facts: Line(
+        f"a backup was made at {facts['folder']}, {facts['bytes'] / 1e6:.1f} MB, as of {when(facts['as_of'])}, up to event {facts['last']}",
+        "good",
+    ),
+    "backup.restored": lambda facts: Line(
+        f"restored from the backup {facts['source']}, as of {when(facts['as_of'])}, up to event {facts['last']}; "
+        "what came after that moment is not here",
+        "change",
     ),
     "model.reset": lambda facts: Line(f"reset: {facts['rows']} rows and all versions were removed", "change"),
     "person.needed": lambda facts: Line(f"a person is needed: {facts['reason']}", "bad"),

@@ -1,8 +1,12 @@
 """`treadle gc` as one piece of work: look at everything, decide, sweep."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
 
 from treadle.errors import TrackingUnavailable
 from treadle.projects import find
@@ -35,7 +39,7 @@ def collect(  # noqa: PLR0913 - what one collection can be told
     rest: Callable[[float], None] = time.sleep,
     tell: Tell = nobody,
 ) -> Collected:
-    """Remove what the policies do not keep and nothing needs; of one ``model``, or of the whole workspace.
+    """Remove what the policies do not keep and nothing needs; of one ``model``, or of the whole workspace. It waits for a backup.
 
     Raises:
         ProjectNotFound, ContractInvalid: ``model`` has no contract that says what may go.
@@ -47,10 +51,19 @@ def collect(  # noqa: PLR0913 - what one collection can be told
     decided, policies = decide(ground, model, now=now, downloads=downloads)
     if dry_run:
         return Collected(decided, None)
-    swept = Sweep(ground, policies, clock=clock, rest=rest, tell=tell).run(decided)
+    with uncollected(ground.workspace.home):
+        swept = Sweep(ground, policies, clock=clock, rest=rest, tell=tell).run(decided)
     if vacuum:
         ground.store.compact()
     return Collected(decided, swept)
+
+
+@contextmanager
+def uncollected(home: Path) -> Iterator[None]:
+    """Let no other process take anything away from a workspace by a collection as long as the block runs."""
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "gc.lock"):
+        yield
 
 
 def decide(ground: Ground, model: str | None, *, now: float, downloads: bool = False) -> tuple[Plan, Mapping[str, Policy]]:

@@ -15,6 +15,7 @@ from treadle.state.deployments import Slot
 from treadle.state.events import Event
 from treadle.state.store import open_store
 from treadle.state.verdicts import Verdict
+from treadle.times import when
 
 PACKAGE = Path(treadle.__file__).parent
 RECORDERS = {"append", "EventRecord", "Next", "report", "_told", "_tell", "tell"}
@@ -53,6 +54,8 @@ def test_every_kind_that_is_recorded_has_a_line_and_every_line_a_kind() -> None:
     assert recorded == set(LINES)
 
 
+AT = 1_800_000_000.0
+
 SAMPLES: dict[str, dict[str, Any]] = {
     "data.snapshotted": {"rows": 150, "source": "library scikit-learn", "digest": "b64c5072c06b" * 5, "simulated": False},
     "data.refused": {"error": "The data break the contract.\n  - age: 3 rows are below 0\nMend the data.", "type": "DataInvalid"},
@@ -78,6 +81,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "audit.restarted": {"unsigned": 12},
     "audit.accepted": {"unsigned": 12, "restart": 13, "reason": "The disk was lost."},
     "gc.removed": {"what": "version", "count": 2, "bytes": 1_250_000, "reason": "It has no role.", "names": ["1", "3"]},
+    "backup.made": {"folder": "/safe/monday", "id": "b", "as_of": AT, "last": 12, "bytes": 1_250_000},
+    "backup.restored": {"id": "b", "source": "/safe/monday", "as_of": AT, "last": 12, "from": "sqlite:///state.db"},
     "model.reset": {"rows": 12},
     "labels.imported": {"file": "may.csv", "read": 9, "new": 7, "joined": 5, "waiting": 2, "refused": 0},
     "log.damaged": {"segment": "s-1", "start": 0, "from": 10, "to": 20},
@@ -110,6 +115,9 @@ SAID = {
     "audit.restarted": "iris: the signed heads of the record were gone; what lies before, 12 events, is vouched for by none",
     "audit.accepted": "iris: that no signed head vouches for the 12 events before number 13 is accepted: The disk was lost.",
     "gc.removed": "iris: removed: 2 of version, about 1.2 MB. It has no role.",
+    "backup.made": f"iris: a backup was made at /safe/monday, 1.2 MB, as of {when(AT)}, up to event 12",
+    "backup.restored": f"iris: restored from the backup /safe/monday, as of {when(AT)}, up to event 12; "
+    "what came after that moment is not here",
     "model.reset": "iris: reset: 12 rows and all versions were removed",
     "labels.imported": "iris: 7 new labels from may.csv: 5 joined, 2 wait for their prediction",
     "log.damaged": "iris: the log segment s-1 is damaged: bytes 10 to 20 cannot be read",
