@@ -138,3 +138,19 @@ class TestFixtures:
         assert Workspace.find().root == workspace.root
         assert workspace.home.is_relative_to(tmp_path)
         assert workspace.settings.offline
+
+
+class TestSharedPlace:
+    @pytest.mark.parametrize(
+        ("named", "url"),
+        [("s3://bucket/prefix/", "s3://bucket/prefix"), ("file:///mnt/treadle", "file:///mnt/treadle"), ("", "")],
+    )
+    def test_it_is_a_url(self, named: str, url: str, root: Path) -> None:
+        assert load(root, f'remote_url = "{named}"').remote_url == url
+
+    @pytest.mark.parametrize(
+        "named", ["bucket/prefix", "/mnt/treadle", "s3:bucket", "s3://", "s3://key:secret@bucket/x", "https://a/b?token=c"]
+    )
+    def test_a_path_or_a_secret_is_refused(self, named: str, root: Path) -> None:
+        with pytest.raises(SettingsInvalid, match="belong to the environment"):
+            load(root, f'remote_url = "{named}"')

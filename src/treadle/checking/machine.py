@@ -150,8 +150,21 @@ def state(workspace: Workspace) -> Iterator[Outcome]:
                 yield Outcome(f"bundle of {model} v{slot.version}", "ok", f"{slot.digest[:12]}, every byte as it was sealed")
 
 
+def shared(workspace: Workspace) -> Iterator[Outcome]:
+    """Check that the place that hosts share can be asked, where the settings name one."""
+    place = BundlePlace.of(workspace)
+    if place.remote is None:
+        return
+    try:
+        count = len(place.digests_shared())
+    except TreadleError as error:
+        yield Outcome("shared place", "failed", error.sentence, error.fix)
+    else:
+        yield Outcome("shared place", "ok", f"{workspace.settings.remote_url}, bundles in it: {count}")
+
+
 MACHINE: tuple[Callable[[], Iterator[Outcome]], ...] = (python, cores, libraries)
-WORKSPACE: tuple[Callable[[Workspace], Iterator[Outcome]], ...] = (disk, ports, mirror, projects, state)
+WORKSPACE: tuple[Callable[[Workspace], Iterator[Outcome]], ...] = (disk, ports, mirror, projects, state, shared)
 
 
 def _readable(workspace: Workspace) -> Iterator[str]:

@@ -10,7 +10,7 @@ class RemoteUnavailable(TreadleError):
         super().__init__(
             f"The shared place {url} cannot be used for {what}: {reason.rstrip('.')}.",
             fix="See that the address in remote_url and the credentials in the environment are right and that the place is up, "
-            "then do the same again; `treadle check` asks it.",
+            "then do the same again; `treadle doctor` asks it.",
         )
 
 
