@@ -53,14 +53,24 @@ logger = logging.getLogger(__name__)
 class Controller:
     """Watches, decides, and turns the loop, one round at a time."""
 
-    def __init__(self, workspace: Workspace, store: Store, metrics: ControllerMetrics, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        metrics: ControllerMetrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._workspace = workspace
         self._plain = store
         self._store = store.guarded(self._check)
         self._metrics = metrics
         self._clock = clock
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._timer = timer
         self._lease: Lease | None = None
+        self._watched: tuple[Lease | None, float] = (None, 0.0)
         self._housekept = -HOUSEKEEPING_SECONDS
         self._asked: set[str] = set()
         self._troubles: dict[tuple[str, str | None], type[Exception]] = {}
@@ -123,9 +133,20 @@ class Controller:
         self._lease = (
             lease.renew(self._plain, self._lease, ttl=ttl, now=now)
             if self._lease
-            else lease.acquire(self._plain, LEASE, self._holder, ttl=ttl, now=now)
+            else lease.acquire(self._plain, LEASE, self._holder, ttl=ttl, now=now, dead=self._unrenewed(ttl))
         )
         return self._lease is not None
+
+    def _unrenewed(self, ttl: float) -> Lease | None:
+        """Return another's lease that has not been renewed for as long as it lasts, by a timer that nobody can set.
+
+        Its holder is gone, even if the time of day was put back since, and the lease would run for another hour.
+        """
+        with self._plain.read() as conn:
+            there = lease.standing(conn, LEASE)
+        if there != self._watched[0]:
+            self._watched = there, self._timer()
+        return there if self._timer() - self._watched[1] > ttl else None
 
     def _check(self, conn: Connection) -> None:
         if self._lease is None:
@@ -245,7 +266,7 @@ class Controller:
 
     def _housekeep(self) -> None:
         now = self._clock()
-        if now - self._housekept < HOUSEKEEPING_SECONDS:
+        if 0 <= now - self._housekept < HOUSEKEEPING_SECONDS:
             return
         self._housekept = now
         with self._unstopped("aliases"):

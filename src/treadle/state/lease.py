@@ -1,7 +1,7 @@
 """Who may act: a lease with a fencing token, which grows each time that the lease changes hands.
 
 A holder that slept past its lease may still believe in it. So every write of a holder first checks that no newer token
-exists, in the transaction of the write.
+exists, in the transaction of the write. A clock that is wrong or jumps can make the lease change hands too early, never two write.
 """
 
 from dataclasses import dataclass, replace
@@ -24,23 +24,30 @@ class Lease:
     expires: float
 
 
-def acquire(store: Store, name: str, holder: str, *, ttl: float, now: float) -> Lease | None:
+def acquire(store: Store, name: str, holder: str, *, ttl: float, now: float, dead: Lease | None = None) -> Lease | None:
     """Take the lease for ``ttl`` seconds with a new token; None while another holder's has not expired.
 
-    A holder that asks again gets a new token: an earlier process of the same name must not go on beside it.
+    A holder that asks again gets a new token: an earlier process of the same name must not go on beside it. ``dead``: a lease
+    that counts as expired if it still stands just so.
     """
     with store.write() as conn:
         events.lock(conn)
-        there = conn.execute(select(leases).where(leases.c.name == name)).first()
+        there = standing(conn, name)
         if there is None:
             lease = Lease(name, holder, 1, now + ttl)
             conn.execute(insert(leases).values(name=name, holder=holder, token=1, expires=lease.expires))
             return lease
-        if there.holder != holder and there.expires > now:
+        if there.holder != holder and there.expires > now and there != dead:
             return None
         lease = Lease(name, holder, there.token + 1, now + ttl)
         conn.execute(update(leases).where(leases.c.name == name).values(holder=holder, token=lease.token, expires=lease.expires))
         return lease
+
+
+def standing(conn: Connection, name: str) -> Lease | None:
+    """Return the lease as it stands, expired or not; None if nobody ever had it."""
+    there = conn.execute(select(leases).where(leases.c.name == name)).first()
+    return Lease(there.name, there.holder, there.token, there.expires) if there is not None else None
 
 
 def holder(conn: Connection, name: str, *, now: float) -> str | None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,8 +134,8 @@ class Night:
     def clock(self) -> float:
         return self.now
 
-    def controller(self, clock: Callable[[], float] | None = None) -> Controller:
-        made = Controller(self.workspace, self.store, ControllerMetrics(CollectorRegistry()), clock=clock or self.clock)
+    def controller(self, clock: Callable[[], float] | None = None, timer: Callable[[], float] = time.monotonic) -> Controller:
+        made = Controller(self.workspace, self.store, ControllerMetrics(CollectorRegistry()), clock=clock or self.clock, timer=timer)
         self.controllers.append(made)
         return made
 

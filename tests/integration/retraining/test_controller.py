@@ -327,6 +327,49 @@ def test_a_controller_that_was_replaced_between_two_rounds_holds_the_lease_no_mo
 # running
 
 
+# a clock that jumps
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_controller_goes_on_acting_alone_when_the_clock_jumps(night: Night, jump: float) -> None:
+    night.champion()
+    passed = [0.0]
+    acting, waiting = night.controller(), night.controller(timer=lambda: passed[0])
+    assert acting.round()
+    assert not waiting.round()
+    night.now += jump
+    for _ in range(3):
+        assert acting.round()
+        assert not waiting.round()
+        night.now += 8
+        passed[0] += 8
+
+
+def test_the_lease_of_a_dead_controller_ends_though_the_clock_was_put_back(night: Night) -> None:
+    night.champion()
+    passed = [0.0]
+    dead, waiting = night.controller(), night.controller(timer=lambda: passed[0])
+    assert dead.round()
+    night.now -= 3600
+    assert not waiting.round()
+    passed[0] += controllers.LEASE_SECONDS
+    assert not waiting.round()
+    passed[0] += 0.1
+    assert waiting.round()
+    assert not dead.round()
+
+
+def test_housekeeping_goes_on_when_the_clock_was_put_back(night: Night) -> None:
+    night.champion()
+    controller = night.controller()
+    assert controller.round()
+    night.now -= 3600
+    night.promote(1)
+    assert controller.round()
+    heads = read_heads(heads_file(night.workspace.home), key_file(night.workspace.home).read_bytes())
+    assert heads[-1].seq == len(night.events())
+
+
 def test_a_controller_that_is_told_to_stop_gives_its_lease_back(night: Night) -> None:
     stop = threading.Event()
     rounds = iter(range(1_000_000))

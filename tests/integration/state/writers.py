@@ -24,9 +24,9 @@ class Pair:
         spawn = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(2, mp_context=spawn, initializer=_remember, initargs=(spawn.Barrier(2),))
 
-    def run(self, work: Callable[[str, int], T], url: str) -> list[T]:
+    def run(self, work: Callable[[str, int], T], url: str, *, seconds: float = 60) -> list[T]:
         """Run ``work(url, 0)`` and ``work(url, 1)`` side by side and return what each returned."""
-        return list(self._pool.map(work, [url] * 2, range(2), timeout=60))
+        return list(self._pool.map(work, [url] * 2, range(2), timeout=seconds))
 
     def close(self) -> None:
         """End both processes."""
@@ -39,7 +39,7 @@ def _remember(start: Barrier) -> None:
 
 def begin() -> None:
     """Wait for the other process."""
-    _START[0].wait(30)
+    _START[0].wait(100)
 
 
 def make_tables(url: str, number: int) -> int:
