@@ -1,0 +1,64 @@
+"""A throwaway workspace with iris in it, for the benchmarks."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+import treadle
+from treadle.data.sources import fetch
+from treadle.projects import find
+from treadle.settings import MARKER, Workspace
+from treadle.state import deployments
+from treadle.state.deployments import Slot
+from treadle.state.store import open_store
+from treadle.training.lineage import Origin
+from treadle.training.train import train
+
+MODEL = "iris"
+SEED = 1
+PROJECT = Path(__file__).parents[1] / "projects" / MODEL
+
+Setting = str | int | float | bool
+
+
+def make(folder: Path, settings: Mapping[str, Setting], policy: Mapping[str, object] | None = None) -> Workspace:
+    """Make a workspace in ``folder`` that holds the project; ``policy`` is laid over the project's own."""
+    project = folder / "projects" / MODEL
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
+    given: dict[str, Setting] = {"offline": True, "port": 0, "controller_port": 0, **settings}
+    if policy is not None:
+        (project / "policy.benchmark.yaml").write_text(yaml.safe_dump(dict(policy)), encoding="utf-8")
+        given["overlay"] = "benchmark"
+    lines = [f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for name, value in given.items()]
+    (folder / MARKER).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Workspace.find(folder)
+
+
+def like(workspace: Workspace, folder: Path, settings: Mapping[str, Setting]) -> Workspace:
+    """Make another workspace in ``folder``, with the same deployment and other settings; nothing may run in the first one yet."""
+    other = make(folder, settings)
+    shutil.copytree(workspace.home, other.home)
+    return other
+
+
+def deploy_registered(workspace: Workspace) -> None:
+    """Train a version, register it, and give it all traffic, as a person does."""
+    treadle.train(MODEL, seed=SEED, workspace=workspace)
+    _, deployment = treadle.promote(MODEL, workspace=workspace)
+    if deployment is None:
+        raise SystemExit("The gate refuses the version: nothing can be measured with it. `treadle why iris` in the workspace says why.")
+
+
+def deploy_sealed(workspace: Workspace) -> None:
+    """Train a version and give it all traffic, without MLflow: what serves needs none, and this takes a quarter of the time."""
+    project = find(workspace, MODEL)
+    rows = fetch(project, workspace, seed=SEED)
+    made = train(project, rows.frame, Origin(rows.digest, rows.source, rows.simulated), seed=SEED, workspace=workspace)
+    store = open_store(workspace.store_url)
+    with store.write() as conn:
+        champion = Slot("champion", 1, made.bundle.digest, 1.0)
+        deployments.insert(conn, MODEL, expected=0, slots=[champion], reason="a benchmark", at=time.time())
+    store.close()
