@@ -16,7 +16,7 @@ from treadle.state.log import Part
 from treadle.state.schema import metadata, profile_parts, segments
 from treadle.state.store import Store
 
-BUCKETS = (60.0, 120.0, 180.0)
+BUCKETS = (60.0, 120.0)
 DAY = 86400.0
 
 
@@ -63,12 +63,12 @@ class Expected:
     rows: int = 0
 
 
-keys = st.tuples(st.sampled_from([1, 2]), st.sampled_from(["p", "q"]), st.sampled_from(BUCKETS))
+keys = st.sampled_from([(1, "p", 60.0), (1, "p", 120.0), (1, "q", 60.0), (2, "p", 60.0)])  # few, so that they meet
 counts = st.lists(st.integers(0, 2**40), min_size=3, max_size=3)
 steps = st.one_of(
     st.builds(Ship, st.sampled_from("abc"), st.dictionaries(keys, counts, max_size=4), st.booleans(), st.booleans()),
     st.builds(ShipAgain, st.sampled_from("abc"), st.integers(1, 3)),
-    st.builds(Merge, st.sampled_from([100.0, 150.0, 1e9]), st.integers(1, 5), st.booleans()),
+    st.builds(Merge, st.sampled_from([100.0, 1e9]), st.integers(1, 5), st.booleans()),
 )
 
 
