@@ -6,18 +6,22 @@ from pathlib import Path
 from treadle.errors.base import TreadleError, choose_from
 from treadle.times import when
 
+_DAMAGED = ("malformed", "not a database")
+"""What SQLite says of a file that is damaged."""
+
+_LOOK = "Look whether the database is up and its disk has room; TREADLE_STORE_URL names another one."
+_RESTORE = (
+    "The file is damaged. Services go on answering and keep what they log in the spool: leave that folder where it is. "
+    "Lay a backup out beside it: `treadle restore BACKUP --into FOLDER`."
+)
+
 
 class StoreUnavailable(TreadleError):
     """The state store cannot be reached, is locked, full or damaged."""
 
-    def __init__(
-        self,
-        url: str,
-        reason: str,
-        *,
-        fix: str = "Look whether the database is up and its disk has room; TREADLE_STORE_URL names another one.",
-    ) -> None:
-        super().__init__(f"The state store {url} cannot be used: {reason}", fix=fix)
+    def __init__(self, url: str, reason: str, *, fix: str = "") -> None:
+        instead = _RESTORE if any(sign in reason for sign in _DAMAGED) else _LOOK
+        super().__init__(f"The state store {url} cannot be used: {reason}", fix=fix or instead)
 
 
 class SchemaNewer(StoreUnavailable):

@@ -175,6 +175,7 @@ def test_a_damaged_database_costs_no_caller_an_answer_and_the_copy_of_it_is_caug
             said = host.run("status")
             assert (said.returncode, "Traceback" in said.stderr) == (1, False)
             assert str(database) in said.stderr
+            assert "`treadle restore BACKUP --into FOLDER`" in said.stderr
             assert host.is_ready()
             put_back(backup, database)
             until(lambda: not host.ready()["trouble"], "the workers read the deployments again")

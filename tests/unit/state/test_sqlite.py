@@ -67,8 +67,10 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(StoreUnavailable, match="not a database"):
+    with pytest.raises(StoreUnavailable, match="not a database") as caught:
         open_store(f"sqlite:///{tmp_path / 'state.db'}")
+    assert str(tmp_path / "state.db") in caught.value.what
+    assert caught.value.fix.endswith("`treadle restore BACKUP --into FOLDER`.")
 
 
 def test_a_server_that_is_away_is_told_without_the_password() -> None:
