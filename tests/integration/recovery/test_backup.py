@@ -23,7 +23,7 @@ from treadle.recovery.marker import marker
 from treadle.registry.tracking import Tracking
 from treadle.retention.collection import uncollected
 from treadle.serving.spool import segments
-from treadle.settings import MARKER
+from treadle.settings import MARKER, Workspace
 from treadle.state import events, lease
 from treadle.state.store import Store, open_store
 
@@ -325,3 +325,22 @@ def test_a_collection_waits_for_a_backup(house: House) -> None:
 
 def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+# a place that hosts share
+
+
+def test_what_is_only_in_the_place_that_hosts_share_is_in_the_backup_and_is_shared_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("shared", "new"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("TREADLE_REMOTE_URL", (tmp_path / "shared").as_uri())
+    place = Workspace.find(house.place.root)
+    BundlePlace.of(place).share(house.digest)
+    shutil.rmtree(place.bundle_dir / house.digest)
+    house.backup()
+    monkeypatch.setenv("TREADLE_REMOTE_URL", (tmp_path / "new").as_uri())
+    there = house.restore()
+    assert BundlePlace(there.bundle_dir).has(house.digest)
+    assert house.digest in BundlePlace.of(there).digests_shared()
