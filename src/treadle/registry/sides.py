@@ -51,7 +51,7 @@ def _side(workspace: Workspace, store: Store, model: str, version: int) -> Side:
     found = tracking.version(model, version)
     bundle = BundlePlace.of(workspace).get(found.digest)
     lineage = bundle.manifest.lineage
-    kept = SnapshotPlace.of(workspace).list(model)
+    kept = SnapshotPlace.of(workspace).find(model, lambda one: one.dvc_md5 == lineage.snapshot)
     params, latency = _run(tracking, found)
     with store.read() as conn:
         decided = tuple(told for _, told in sorted(_decided(conn, model, found)))
@@ -61,7 +61,7 @@ def _side(workspace: Workspace, store: Store, model: str, version: int) -> Side:
         interface=bundle.interface,
         lineage=lineage,
         card=bundle.card,
-        snapshot=next((one.digest for one in kept if one.dvc_md5 == lineage.snapshot), None),
+        snapshot=kept.digest if kept else None,
         params=params,
         latency=latency,
         decided=decided,
