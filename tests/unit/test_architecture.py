@@ -12,7 +12,8 @@ import treadle
 
 REPOSITORY = Path(__file__).parents[2]
 TRAINING_LIBRARIES = {"dvc", "joblib", "lightgbm", "mlflow", "onnxmltools", "pandas", "scipy", "skl2onnx", "sklearn", "torch", "xgboost"}
-MODULES = [module.name for module in pkgutil.walk_packages(treadle.__path__, "treadle.")]
+# The steps of a migration are files that Alembic loads; their names begin with a number.
+MODULES = [module.name for module in pkgutil.walk_packages(treadle.__path__, "treadle.") if module.name.rpartition(".")[2].isidentifier()]
 
 
 def loaded_by(*modules: str) -> set[str]:

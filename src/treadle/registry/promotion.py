@@ -17,7 +17,7 @@ from treadle.registry import admission, evidence, gate
 from treadle.registry.evidence import Candidate, Jury
 from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
-from treadle.state import deployments, verdicts
+from treadle.state import deployments, events, verdicts
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
@@ -97,6 +97,7 @@ def promote(  # noqa: PLR0913 - a change of roles names everything that it rests
     """
     digest = _servable(workspace, project, version)
     with store.write() as conn:
+        events.lock(conn)  # what is read from here on is true when it commits
         _require_there(workspace, digest)
         present = admission.require_permitted(conn, project, (version, digest), verdict)
         admission.require_agreed(conn, project, verdict, at)
@@ -112,6 +113,7 @@ def start_canary(  # noqa: PLR0913 - as promote
     digest = _servable(workspace, project, version)
     weight = project.contract.policy.rollout.weight
     with store.write() as conn:
+        events.lock(conn)  # what is read from here on is true when it commits
         _require_there(workspace, digest)
         present = admission.require_permitted(conn, project, (version, digest), verdict)
         admission.require_agreed(conn, project, verdict, at)
@@ -136,6 +138,7 @@ def promote_canary(
     if decision.outcome != "pass":
         raise NotPermitted(project.name, version, f"as canary it has not passed: {' '.join(decision.reasons)}")
     with store.write() as conn:
+        events.lock(conn)
         present = admission.require_permitted(conn, project, (version, digest), verdict, newest=False)
         canary = present.canary if present else None
         if present is None or canary is None or canary.digest != digest:
@@ -156,6 +159,7 @@ def abort_canary(store: Store, project: Project, decision: CanaryDecision, *, at
         GenerationConflict: somebody else was first.
     """
     with store.write() as conn:
+        events.lock(conn)
         present = deployments.current(conn, project.name)
         if present is None or present.canary is None:
             raise NoCanary(project.name)
@@ -179,6 +183,7 @@ def rollback(  # noqa: PLR0913 - as promote
         BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle can no longer be served.
     """
     with store.write() as conn:
+        events.lock(conn)
         present = deployments.current(conn, model)
         expected = present.generation if present else 0
         back = deployments.rollback(conn, model, expected=expected, reason=reason, at=at, actor=actor, to=to)
