@@ -191,7 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run, print the table, and return 1 where something grows or a request has failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.long_run", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (10)")
-    parser.add_argument("--rate", type=float, default=100.0, help="rows per second (100)")
+    parser.add_argument(
+        "--rate", type=float, default=30.0, help="rows per second (30); the machine must hold it, or what is kept varies with it"
+    )
     parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it runs: too short for a verdict")
     parser.add_argument("--samples", type=Path, help="file that all samples are written to, as JSON")
     given = parser.parse_args(argv)
@@ -201,7 +203,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.samples is not None:
         given.samples.write_text(json.dumps({"seconds": samples.at, **samples.seen}), encoding="utf-8")
     trends = samples.trends()
-    print(f"\n{tally.rows} rows in {tally.requests} requests, {tally.labels} labels, {tally.failed} failed; {seconds:.0f} s\n")
+    print(f"\n{tally.rows} rows in {tally.requests} requests, {tally.labels} labels, {tally.failed} failed; {seconds:.0f} s")
+    print(f"{tally.rows / seconds:.0f} rows per second of {given.rate:.0f} that were asked for\n")
     print(table(trends, judged=not given.quick))
     grown = [name for name, one in trends.items() if one.growing and name.removesuffix(", rows") not in RECORDS]
     if given.quick:
