@@ -15,6 +15,7 @@ from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.inference import Inference
 from treadle.serving.loaded import Routes
+from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.people import People
 from treadle.serving.spool import (
@@ -46,12 +47,19 @@ class Service:
         self.store = open_store(self.url)
         self.registry = CollectorRegistry()
         self.spool = SpoolWriter(self.spool_folder, segment_bytes=1_000_000)
+        self.memory = Memory(folder / "followed.json")
         self._metrics = metrics = ServingMetrics(self.registry)
         self.inference = Inference(self.spool, metrics, clock=self.clock)
         self.connect: Callable[[], Store] = lambda: open_store(self.url)
-        self.follower = Follower(self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, clock=self.clock)
+        self.follower = Follower(
+            self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, self.memory, clock=self.clock
+        )
         self.people = People(Workspace(folder, settings or Settings(home=Path())), self._connected)
         self.app = create_app(self.inference, self.registry, people=self.people, clock=self.clock)
+
+    def _follower(self) -> Follower:
+        place = BundlePlace(self.bundles)
+        return Follower(self.inference, self._connected, place, self.spool, self._metrics, self.memory, clock=self.clock)
 
     def clock(self) -> float:
         return self.now
@@ -78,8 +86,7 @@ class Service:
         """Forget what is loaded and known, as a worker that has just started."""
         self.follower.close()
         self.inference.routes = Routes()
-        place = BundlePlace(self.bundles)
-        self.follower = Follower(self.inference, self._connected, place, self.spool, self._metrics, clock=self.clock)
+        self.follower = self._follower()
         self.follower.look()
 
     def predict(self, payload: object = small_bundles.ROW, model: str = "churn", request_id: str | None = None) -> dict[str, Any]:

@@ -114,6 +114,7 @@ from treadle.errors.remote import RemoteExtraMissing, RemoteUnavailable
 from treadle.errors.serving import (
     BodyMalformed,
     BodyTooLarge,
+    DeploymentsUnknown,
     LogUnavailable,
     ModelBusy,
     ModelNotReady,
@@ -171,6 +172,7 @@ __all__ = [
     "DataUnreadable",
     "DatabaseRefused",
     "DemoStuck",
+    "DeploymentsUnknown",
     "DiskRefused",
     "DrillImpossible",
     "FieldProblem",

@@ -30,6 +30,14 @@ class ModelNotReady(TreadleError):
         super().__init__(f"{model} is deployed, but it cannot be served: {reason}", fix="GET /ready says what is missing; try again later.")
 
 
+class DeploymentsUnknown(TreadleError):
+    """A worker has not been able to read what is deployed since it has started."""
+
+    def __init__(self, trouble: str) -> None:
+        reason = f": {trouble}" if trouble else "."
+        super().__init__(f"What is deployed is not known yet{reason}", fix="GET /ready says what is missing; try again later.")
+
+
 class ModelBusy(TreadleError):
     """More requests wait for a slow version than it takes."""
 

@@ -1,7 +1,8 @@
 """Follow the deployments: see a new generation, load and warm its bundles, replace the routes by one assignment.
 
 A generation whose bundles cannot be loaded is refused: the one before it keeps answering, also on a worker that starts only then.
-The refusal is shown, logged as an event and tried again from time to time. While the store is away the last routes stay.
+The refusal is shown, logged as an event and tried again from time to time. While the store is away the last routes stay, and a worker
+that starts only then answers with those that this host has followed last.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from treadle.engine.encode import Encoder
 from treadle.errors import LogUnavailable, StoreUnavailable, TreadleError
 from treadle.serving.inference import Inference
 from treadle.serving.loaded import Loaded, Refusal, Routes
+from treadle.serving.memory import Followed, Memory
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.routing import Table, table
 from treadle.serving.spool import EventRecord, SpoolWriter
@@ -36,13 +38,14 @@ logger = logging.getLogger(__name__)
 class Follower:
     """Keeps ``inference.routes`` at the current deployments. ``look`` may run in any thread, one at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a worker that it works with
         self,
         inference: Inference,
         connect: Callable[[], Store],
         bundles: BundlePlace,
         spool: SpoolWriter,
         metrics: ServingMetrics,
+        memory: Memory,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -51,6 +54,9 @@ class Follower:
         self._bundles = bundles
         self._spool = spool
         self._metrics = metrics
+        self._memory = memory
+        self._followed_now: dict[str, Deployment] = {}
+        self._past: dict[str, frozenset[str]] = {}
         self._clock = clock
         self._store: Store | None = None
         self._fields: dict[str, frozenset[str]] = {}
@@ -73,8 +79,10 @@ class Follower:
             routes = replace(routes, trouble="", read=True)
             for deployment in changed:
                 routes = self._followed(routes, deployment)
+            if changed:
+                self._memory.keep(Followed(self._followed_now, self._past))
         except StoreUnavailable as error:
-            routes = replace(routes, trouble=error.what)
+            routes = replace(routes if routes.read or routes.tables else self._remembered(routes), trouble=error.what)
             # The connections go too: what comes back may be another file under the same name, put there from a backup.
             self.close()
         self._publish(routes)
@@ -105,14 +113,23 @@ class Follower:
     def _followed(self, routes: Routes, deployment: Deployment) -> Routes:
         """Return the routes with this deployment in them, or with its refusal."""
         model = deployment.model
+        past = self._past_fields(model)
         try:
-            taken = self._taken(routes, deployment)
+            taken = self._taken(routes, deployment, past)
         except TreadleError as error:
             routes = self._refused(routes, deployment, error)
-            return routes if model in routes.tables else self._earlier(routes, deployment)
+            return routes if model in routes.tables else self._earlier(routes, deployment, past)
         return replace(taken, refused={name: refusal for name, refusal in routes.refused.items() if name != model})
 
-    def _taken(self, routes: Routes, deployment: Deployment) -> Routes:
+    def _remembered(self, routes: Routes) -> Routes:
+        """Return the routes of what this host has followed last, as far as its bundles can be loaded."""
+        known = self._memory.read()
+        for model, deployment in known.deployments.items():
+            with contextlib.suppress(TreadleError):
+                routes = self._taken(routes, deployment, known.fields.get(model, frozenset()))
+        return routes
+
+    def _taken(self, routes: Routes, deployment: Deployment, past: frozenset[str]) -> Routes:
         loaded = {slot.digest: self._load(routes, slot) for slot in deployment.slots if slot.role != "fallback"}
         if deployment.fallback is not None:
             loaded |= self._load_fallback(routes, deployment, deployment.fallback)
@@ -120,17 +137,9 @@ class Follower:
         self._tell("deployment.followed", deployment.model, {"generation": deployment.generation, "versions": versions})
         tables = {**routes.tables, deployment.model: table(deployment)}
         encoders = {key: encoder for key, encoder in routes.encoders.items() if key[0] != deployment.model}
-        encoders |= self._encoders(deployment, loaded)
+        encoders |= _encoders(deployment, loaded, past)
+        self._followed_now[deployment.model], self._past[deployment.model] = deployment, past
         return replace(routes, tables=tables, encoders=encoders, loaded=_used(tables, {**routes.loaded, **loaded}))
-
-    def _encoders(self, deployment: Deployment, loaded: Mapping[str, Loaded]) -> dict[tuple[str, str], Encoder]:
-        """Return what checks and encodes rows for each version: none refuses a field that another one knows, or knew."""
-        ranked = [loaded[slot.digest].interface for slot in deployment.slots if slot.digest in loaded]
-        past = self._past_fields(deployment.model)
-        return {
-            (deployment.model, digest): Encoder(item.interface, [one for one in ranked if one is not item.interface], past)
-            for digest, item in loaded.items()
-        }
 
     def _past_fields(self, model: str) -> frozenset[str]:
         """Return the fields of every version that has had a role: whoever was told to send one is not refused after a rollback."""
@@ -153,14 +162,14 @@ class Follower:
             self._tell("bundle.refused", deployment.model, {"generation": refusal.generation, "reason": refusal.reason})
         return replace(routes, refused={**routes.refused, deployment.model: refusal})
 
-    def _earlier(self, routes: Routes, deployment: Deployment) -> Routes:
+    def _earlier(self, routes: Routes, deployment: Deployment, past: frozenset[str]) -> Routes:
         """Return the routes with the last generation before this one that can be loaded: the other workers still answer with it."""
         with self._connected().read() as conn:
             known = deployments.history(conn, deployment.model)
         older = [item for item in known if item.generation < deployment.generation]
         for item in older[: -LOOK_BACK - 1 : -1]:
             with contextlib.suppress(TreadleError):
-                return self._taken(routes, item)
+                return self._taken(routes, item, past)
         return routes
 
     def _load(self, routes: Routes, slot: Slot) -> Loaded:
@@ -188,6 +197,15 @@ class Follower:
         # A full disk must not keep a worker on an old version: what happened is also in /ready and /models.
         with contextlib.suppress(LogUnavailable):
             self._spool.append([EventRecord(kind, model, data, self._clock())])
+
+
+def _encoders(deployment: Deployment, loaded: Mapping[str, Loaded], past: frozenset[str]) -> dict[tuple[str, str], Encoder]:
+    """Return what checks and encodes rows for each version: none refuses a field that another one knows, or knew in the ``past``."""
+    ranked = [loaded[slot.digest].interface for slot in deployment.slots if slot.digest in loaded]
+    return {
+        (deployment.model, digest): Encoder(item.interface, [one for one in ranked if one is not item.interface], past)
+        for digest, item in loaded.items()
+    }
 
 
 def _used(tables: Mapping[str, Table], loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from treadle.bundle.place import Bundle
 from treadle.engine.encode import Encoder
 from treadle.engine.session import Engine
-from treadle.errors import ModelBusy, ModelNotReady, ModelNotServed
+from treadle.errors import DeploymentsUnknown, ModelBusy, ModelNotReady, ModelNotServed
 from treadle.serving.routing import Table
 
 INLINE_SECONDS = 0.001
@@ -89,12 +89,15 @@ class Routes:
 
         Raises:
             ModelNotReady: it is deployed, but could not be loaded.
+            DeploymentsUnknown: what is deployed could not be read since this worker has started.
             ModelNotServed: it is not deployed; the error lists the models that are.
         """
         table = self.tables.get(model)
         if table is None:
             if model in self.refused:
                 raise ModelNotReady(model, self.refused[model].reason)
+            if not self.read:
+                raise DeploymentsUnknown(self.trouble)
             raise ModelNotServed(model, self.tables)
         return table
 
@@ -109,7 +112,7 @@ class Routes:
     @property
     def missing(self) -> list[str]:
         """One sentence for each thing without which this worker is not ready."""
-        if not self.read:
+        if not self.read and not self.tables:
             return [self.trouble or "The deployments have not been read yet."]
         if not self.tables and not self.refused:
             return ["No model is deployed yet: train and promote one."]

@@ -19,11 +19,12 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.KeysInvalid: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ModelNotServed: HTTPStatus.NOT_FOUND,
     errors.ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeploymentsUnknown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PredictionFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LogUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-RETRY_AFTER: dict[type[TreadleError], str] = {errors.LogUnavailable: "1", errors.ModelNotReady: "5"}
+RETRY_AFTER: dict[type[TreadleError], str] = {errors.LogUnavailable: "1", errors.ModelNotReady: "5", errors.DeploymentsUnknown: "1"}
 """Seconds after which it is worth asking again, where the fault can pass without the caller; proxies and clients read it."""
 
 

@@ -18,6 +18,7 @@ from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.inference import Inference
+from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics, reserve
 from treadle.serving.people import People
 from treadle.serving.spool import SpoolWriter
@@ -40,7 +41,8 @@ def build(workspace: Workspace) -> FastAPI:
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
     inference = Inference(spool, metrics)
     people = People(workspace, lambda: Store(workspace.store_url))
-    follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics)
+    memory = Memory(workspace.home / "serving" / "followed.json")
+    follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics, memory)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests import small_bundles
 from tests.small_service import Service
-from treadle.errors import ModelNotReady, StoreUnavailable
+from treadle.errors import DeploymentsUnknown, ModelNotReady, StoreUnavailable
 from treadle.serving.follower import RETRY_SECONDS
 from treadle.state.store import Store, open_store
 
@@ -225,3 +225,57 @@ def test_the_loop_goes_on_after_a_fault(service: Service, monkeypatch: pytest.Mo
     asyncio.run(followed())
 
     assert "a fault" in caplog.text
+
+
+def away() -> Store:
+    message = "a test"
+    raise StoreUnavailable(message, "it is away")
+
+
+def test_a_worker_that_starts_while_the_store_is_away_answers_with_what_the_host_followed_last(service: Service) -> None:
+    service.follow(service.slot(small_bundles.answering(), 1))
+    service.follow(service.slot(small_bundles.answering(1), 2))
+    before = service.predict()
+    there, service.connect = service.connect, away
+
+    service.restart()
+
+    after = service.predict()
+    assert (after["version"], after["probabilities"]) == (2, before["probabilities"])
+    assert service.inference.routes.missing == []
+    assert "it is away" in service.inference.routes.trouble
+
+    service.connect = there
+    service.deploy(service.slot(small_bundles.answering(2), 3))
+    service.follower.look()
+    assert service.predict()["version"] == 3
+    assert service.inference.routes.trouble == ""
+
+
+def test_a_remembered_version_that_is_gone_is_not_answered_with(service: Service) -> None:
+    slot = service.slot(small_bundles.answering(), 1)
+    service.follow(slot)
+    small_bundles.flip(service.bundles, slot.digest)
+    service.connect = away
+    service.restart()
+    with pytest.raises(DeploymentsUnknown, match="it is away"):
+        service.predict()
+    assert service.ask("POST", "/predict/churn", json=small_bundles.ROW).status_code == 503
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"deployments": 3}', None])
+def test_a_memory_that_cannot_be_read_is_none(service: Service, tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "followed.json").write_bytes(content)
+    service.connect = away
+    service.restart()
+    answer = service.ask("POST", "/predict/churn", json=small_bundles.ROW)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "What is deployed is not known yet" in answer.json()["error"]["what"]
+
+
+def test_a_memory_that_cannot_be_written_keeps_nobody_from_following(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "followed.json").mkdir()
+    service.follow(service.slot(small_bundles.answering(), 1))
+    assert service.predict()["version"] == 1
+    assert [path.name for path in tmp_path.iterdir() if "followed" in path.name] == ["followed.json"]
