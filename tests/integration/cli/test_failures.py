@@ -85,7 +85,7 @@ def test_a_corrupt_store(workspace: Workspace, content: bytes) -> None:
     workspace.home.mkdir()
     (workspace.home / "state.db").write_bytes(content)
     for command in (["status"], ["why", "iris"], ["train", "iris"], ["loop", "--once"]):
-        failed(treadle(*command), "state.db", "TREADLE_STORE_URL")
+        failed(treadle(*command), "state.db", "treadle restore BACKUP")
 
 
 def test_a_corrupt_mlflow(workspace: Workspace) -> None:

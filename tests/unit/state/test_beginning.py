@@ -18,9 +18,9 @@ from treadle.state.store import Store, open_store
 
 PACKAGE = Path(treadle.__file__).parent
 
-BEGIN = {"api/opening.py", "api/retention.py", "demo/script.py", "serving/shipper.py"}
-READ = {"api/audit.py", "checking/machine.py", "serving/worker.py", "stack.py"}
-"""Who checks, looks or serves. A worker must not write into the store: what it has to tell goes through the spool."""
+BEGIN = {"api/opening.py", "api/retention.py", "demo/script.py", "recovery/restore.py", "serving/shipper.py"}
+READ = {"api/audit.py", "checking/machine.py", "recovery/backup.py", "recovery/databases.py", "serving/worker.py", "stack.py"}
+"""Who checks, looks, copies or serves. A worker must not write into the store: what it has to tell goes through the spool."""
 
 
 def called(path: Path) -> set[str]:

@@ -51,8 +51,10 @@ def test_a_service_goes_on_over_a_store_that_it_cannot_use(tmp_path: Path) -> No
         migrations.stamp(conn, "9001")
     service.restart()
     ready = service.ask("GET", "/ready")
-    assert (ready.status_code, "revision 9001" in ready.text) == (503, True)
+    assert (ready.status_code, "revision 9001" in ready.text) == (200, True)
+    assert service.predict()["version"] == 1  # by what this host has followed last
     with service.store.write() as conn:
         migrations.stamp(conn, migrations.HEAD)
     service.follower.look()
-    assert (service.ask("GET", "/ready").status_code, service.predict()["version"]) == (200, 1)
+    assert "revision 9001" not in service.ask("GET", "/ready").text
+    assert service.predict()["version"] == 1
