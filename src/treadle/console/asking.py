@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from treadle import client
 from treadle.console.answers import AnswerFile
-from treadle.data.files import Problem, Row, columns_of, csv_dialect, kind_of, rows_of
+from treadle.data.files import Problem, Row, columns_of, decimal_of, kind_of, rows_of
 from treadle.data.requests import Requests
 from treadle.errors import AnswerFileInvalid, DataUnreadable, RowFileInvalid, RowsRefused, RowsUnanswered, TreadleError
 from treadle.projects import Project
@@ -123,7 +123,7 @@ def _rows(source: Source, say: Say) -> Iterator[_Asked]:
     elif str(path) == "-" or kind_of(path) in {"json", "jsonl"}:
         yield from _as_they_are(source)
     else:
-        decimal = csv_dialect(path).decimal if kind_of(path) == "csv" else "."
+        decimal = decimal_of(path)
         yield from _cast(source, (columns_of(path), rows_of(path)), decimal, say)
 
 

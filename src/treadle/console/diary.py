@@ -37,16 +37,16 @@ def audit_text(audit: Audit) -> str:
     """Return what was checked, for a person."""
     if not audit.events:
         return "Nothing has happened here yet, so there is nothing to check."
-    checked = f"{_counted(audit.events, 'event')} checked: each follows from the one before it."
+    checked = f"{counted(audit.events, 'event')} checked: each follows from the one before it."
     if audit.last is None:
         return checked
-    signed = f"They pass through {_counted(audit.heads, 'signed head')}, the last one at number {audit.last.seq}, signed "
+    signed = f"They pass through {counted(audit.heads, 'signed head')}, the last one at number {audit.last.seq}, signed "
     signed += f"on {when(audit.last.at)}."
-    rest = f"{_counted(audit.unsigned, 'event')} after it {'is' if audit.unsigned == 1 else 'are'} not signed yet."
+    rest = f"{counted(audit.unsigned, 'event')} after it {'is' if audit.unsigned == 1 else 'are'} not signed yet."
     lines = [checked, signed, rest if audit.unsigned else "Nothing has happened since."]
     if audit.restart is not None:
         one = audit.restart
-        before = _counted(one.unsigned, "event")
+        before = counted(one.unsigned, "event")
         lines += [
             f"But no head vouches for the {before} before number {one.seq}: the heads were lost, and begin anew there, on {when(one.at)}.",
             f"Accepted on {when(one.accepted_at)}, by {one.actor}: {one.reason.rstrip('.')}.",
@@ -80,5 +80,6 @@ def pause_text(pause: Pause | None, model: str) -> str:
     return f"{model} {what} {when(pause.at)}, by {pause.actor}: {pause.reason.rstrip('.')}.{following}"
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """Return how many there are of something, in words."""
     return f"{count} {what}{'' if count == 1 else 's'}"

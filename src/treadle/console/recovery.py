@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from treadle.console.diary import counted
 from treadle.console.retention import size
 from treadle.recovery.manifest import Manifest
 from treadle.times import when
@@ -44,7 +45,7 @@ def held(told: Manifest) -> str:
     """Return what a backup holds, as of when, in a sentence."""
     rows, spool = told.rows, told.waiting
     return (
-        f"As of {when(told.as_of)}: {_count(rows.get('predictions', 0), 'prediction')}, {_count(rows.get('labels', 0), 'label')}, "
+        f"As of {when(told.as_of)}: {counted(rows.get('predictions', 0), 'prediction')}, {counted(rows.get('labels', 0), 'label')}, "
         f"{spool.total} in the spool."
     )
 
@@ -84,7 +85,3 @@ def _chain(told: Manifest) -> str:
     if told.trouble:
         return f"The record of events was in trouble when the backup was made, and is kept as it is: {told.trouble}"
     return f"The record of events is whole, up to number {told.last.seq}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

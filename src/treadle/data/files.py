@@ -85,6 +85,11 @@ def csv_dialect(path: Path) -> Dialect:
     return dialect
 
 
+def decimal_of(path: Path) -> str:
+    """Return the decimal mark of a file's numbers: that of its CSV, a point in everything else. Raises as ``csv_dialect`` does."""
+    return csv_dialect(path).decimal if kind_of(path) == "csv" else "."
+
+
 def plain_number(text: str, decimal: str) -> str:
     """Return a number as Python writes it: where the decimal mark is a comma, points part thousands."""
     if decimal == "," and ("," in text or _GROUPED.fullmatch(text)):

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from sqlalchemy import Connection, Row, func, select
 
 from treadle.bundle.place import BundlePlace
-from treadle.data.files import Problem, columns_of, csv_dialect, kind_of, rows_of
+from treadle.data.files import Problem, columns_of, decimal_of, rows_of
 from treadle.data.files import Row as Line
 from treadle.data.labels import KEYS, Labels, find_columns, follow, key_of
 from treadle.errors import LabelColumnsInvalid, LabelsRefused
@@ -114,7 +114,7 @@ def _source(workspace: Workspace, store: Store, project: Project, path: Path, co
         found = find_columns(interface, there, columns)
     except ValueError as error:
         raise LabelColumnsInvalid(project.name, path, str(error), there) from error
-    decimal = csv_dialect(path).decimal if kind_of(path) == "csv" else "."
+    decimal = decimal_of(path)
     return _Source(path, there, Labels(project.name, interface, found, now=now, decimal=decimal))
 
 

@@ -3,8 +3,6 @@
 It reads the store alone: whoever only asks, or says yes or no, waits neither for MLflow nor for a graph to be loaded.
 """
 
-import sys
-
 from sqlalchemy import Connection
 
 from treadle.errors import ConsentMissing, NotPermitted, RollbackRefused, VersionNotFound
@@ -25,7 +23,9 @@ def require_there(conn: Connection, model: str, version: int | None, verdict: Ve
     Raises:
         VersionNotFound: there is no such version, or (``version`` None) none at all.
     """
-    told = [event for kind in ("version.registered", "gc.removed", "model.reset") for event in _told(conn, model, kind)]
+    told = [
+        event for kind in ("version.registered", "gc.removed", "model.reset") for event in events.newest(conn, None, model=model, kind=kind)
+    ]
     there: dict[int, bool] = {}
     for event in sorted(told, key=lambda event: event.seq):
         if event.kind == "version.registered":
@@ -109,7 +109,3 @@ def require_unrefused(conn: Connection, back: Deployment) -> None:
 
 def _refusals(conn: Connection, model: str, digest: str) -> tuple[Consent, ...]:
     return consent.refusals(consents.about(conn, model, digest), digest)
-
-
-def _told(conn: Connection, model: str, kind: str) -> list[events.Event]:
-    return events.newest(conn, sys.maxsize, model=model, kind=kind)
