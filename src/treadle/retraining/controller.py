@@ -123,7 +123,9 @@ class Controller:
             logger.warning("%s", error)
             self._let_go()
         except StoreUnavailable as error:
-            # The store is away: nothing can be decided or recorded, so the next round tries again.
+            # The store is away: nothing can be decided or recorded, so the next round tries again. The connections go too: what comes
+            # back may be another file under the same name, put there from a backup.
+            self._plain.close()
             logger.warning("%s", error)
         return self._lease is not None
 
@@ -271,12 +273,10 @@ class Controller:
         self._housekept = now
         with self._unstopped("aliases"):
             aliases.reconcile(self._tracking, self._store, at=now)
-        with self._unstopped("audit"):
-            with self._store.write():
-                pass  # writes no row, but checks the lease; to sign may itself write an event
-            heads.sign(self._plain, self._workspace.home, at=now)
         with self._unstopped("compaction"):
             self._compact(now)
+        with self._unstopped("audit"):
+            heads.sign(self._store, self._workspace.home, at=now)
 
     def _compact(self, now: float) -> None:
         """Merge what was shipped for buckets that are over, a bite per transaction, so that no shipper waits long."""
@@ -285,10 +285,9 @@ class Controller:
         for _ in range(MERGE_BITES):
             with self._store.write() as conn:
                 merged = compaction.merge(conn, until=until, limit=MERGE_BITE)
+                compaction.forget_segments(conn, keep=SEGMENT_KEPT, now=now, limit=MERGE_BITE)
             if merged < MERGE_BITE:
                 break
-        with self._store.write() as conn:
-            compaction.forget_segments(conn, keep=SEGMENT_KEPT, now=now, limit=MERGE_BITE)
 
 
 def pause(stop: Flag, seconds: float) -> None:

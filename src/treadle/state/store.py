@@ -23,7 +23,13 @@ from treadle.state import migrations
 from treadle.state.schema import metadata
 
 BUSY_SECONDS = 10
-"""How long a writer waits for another one before it gives up."""
+"""How long a writer waits for another one before it gives up, and whoever connects for an answer."""
+
+IDLE_SECONDS = 20
+"""How long a process may be at a standstill inside a transaction until Postgres ends that: a machine that was suspended holds locks."""
+
+UPGRADE_SECONDS = 60
+"""How long whoever finds another one at work on the tables waits for it on Postgres."""
 
 CREATE_LOCK = 0x7472_6501
 """Postgres advisory lock under which tables are made and changed."""
@@ -73,6 +79,7 @@ class Store:
         if not current:
             with self.write() as conn:
                 if self.dialect == "postgresql":
+                    conn.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_SECONDS}s'"))
                     conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_LOCK})
                 if not self._is_current(conn):  # another process may have been first
                     self._upgrade(conn)
@@ -253,12 +260,15 @@ def _postgres_engines(url: str) -> tuple[Engine, Engine]:
 
 def _postgres_engine(url: str, **options: object) -> Engine:
     address = make_url(url).set(drivername="postgresql+psycopg")
-    engine = create_engine(address, pool_pre_ping=True, execution_options=options)
+    patience = {} if "connect_timeout" in address.query else {"connect_timeout": BUSY_SECONDS}
+    engine = create_engine(address, pool_pre_ping=True, connect_args=patience, execution_options=options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: object) -> None:
         # A plan that was kept from when a table was empty would scan it whole once it is full.
         connection.cursor().execute("SET plan_cache_mode = force_custom_plan")
+        connection.cursor().execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        connection.cursor().execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
         connection.commit()
 
     return engine

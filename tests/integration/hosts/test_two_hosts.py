@@ -112,8 +112,10 @@ def _one_controller_acts(store: Store, first: Host, second: Host, pids: list[int
     assert (f":{pids[0]}:" in holder, token) == (True, 1)
     assert "controller" not in second.log("loop").lower()
     os.kill(pids[0], signal.SIGSTOP)
-    taken = until(lambda: lease_of(store)[1] == 2, "the other controller takes over")
-    os.kill(pids[0], signal.SIGCONT)
+    try:
+        taken = until(lambda: lease_of(store)[1] == 2, "the other controller takes over")
+    finally:
+        os.kill(pids[0], signal.SIGCONT)
     assert taken > LEASE_SECONDS / 2
     until(lambda: "controller" in first.log("loop"), "the first one tells that it was replaced")
     time.sleep(2)

@@ -1,11 +1,14 @@
 """What is true of Postgres alone."""
 
+import time
+
 import pytest
 from sqlalchemy import Connection
 
 from tests.unit.state.rows import prediction
 from treadle.errors import StoreUnavailable
 from treadle.state import events, joins, log
+from treadle.state import store as stores
 from treadle.state.store import Store
 
 pytestmark = pytest.mark.integration
@@ -38,3 +41,33 @@ def test_no_plan_is_kept_from_when_a_table_was_empty(store: Store) -> None:
     for opened in (store.read, store.write):
         with opened() as conn:
             assert conn.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
+
+
+def test_who_stands_still_in_a_transaction_does_not_hold_the_others_up_for_good(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "IDLE_SECONDS", 1)
+    suspended = Store(store.url)
+
+    def write_too_late() -> None:
+        with suspended.write() as first:
+            events.append(first, "thing.happened", at=1.0, data={})
+            with store.write() as second:
+                events.append(second, "other.happened", at=2.0, data={})
+            events.append(first, "thing.happened", at=3.0, data={})
+
+    with pytest.raises(StoreUnavailable, match="idle-in-transaction timeout"):
+        write_too_late()
+    with suspended.read() as conn:
+        assert [event.kind for event in events.after(conn, 0, limit=9)] == ["other.happened"]
+    suspended.close()
+
+
+def test_who_waits_for_another_one_gives_up_in_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "BUSY_SECONDS", 1)
+    waiting = Store(store.url)
+    began = time.monotonic()
+    with store.write() as first:
+        events.append(first, "thing.happened", at=1.0, data={})
+        with pytest.raises(StoreUnavailable, match="lock timeout"), waiting.write() as second:
+            events.append(second, "other.happened", at=2.0, data={})
+    assert time.monotonic() - began < stores.IDLE_SECONDS
+    waiting.close()
