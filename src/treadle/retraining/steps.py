@@ -107,6 +107,8 @@ def take(desk: Desk, project: Project, turn: Turn, *, paused: bool = False) -> R
     champion = _champion(_deployment(desk, project)).version
     doubted = turn.data["champion"]
     if not paused and turn.step != "canary" and champion != doubted:
+        if turn.step == "train":
+            _break_off(desk, project, turn)
         return End(SUPERSEDED, f"Version {champion} has become champion meanwhile; the turn was opened for version {doubted}.")
     step = hold if paused else STEPS[turn.step]
     try:
@@ -171,9 +173,14 @@ def train(desk: Desk, project: Project, turn: Turn) -> Result:
         deadline = desk.clock() + project.contract.policy.retrain.time_limit
         desk.trainers[turn.id] = Trainer(desk.workspace, turn, deadline=deadline)
         return None
-    runs.end_orphans(desk.tracking, project.name, turn.id)
-    desk.dismiss(turn.id)
+    _break_off(desk, project, turn)
     return End("training failed", f"The training failed: {failure or 'it registered no version'}. Its log is {trainer.log}.")
+
+
+def _break_off(desk: Desk, project: Project, turn: Turn) -> None:
+    """Leave no training behind, nor a run that MLflow takes for one: of this controller, or of one that died."""
+    desk.dismiss(turn.id)
+    runs.end_orphans(desk.tracking, project.name, turn.id)
 
 
 def judge(desk: Desk, project: Project, turn: Turn) -> Result:

@@ -126,12 +126,14 @@ def test_the_training_of_a_turn_that_a_person_made_needless_is_ended(night: Nigh
     write_project(night.workspace, code=HANGING)
     controller = training(night)
     (process,) = trainings(night)
+    until(lambda: runs(night) == ["RUNNING"])
     night.champion()
     night.promote(2)
     controller.round()
     assert night.turn().outcome == "superseded"
     assert not controller.training
     assert not process.is_running()
+    assert "RUNNING" not in runs(night)
 
 
 def test_the_training_of_a_controller_that_was_replaced_is_ended(night: Night) -> None:
