@@ -17,6 +17,7 @@ import httpx
 from sqlalchemy import select
 
 from tests.chaos import boundaries
+from tests.crew import PATIENCE, Crew, until
 from treadle.bundle.place import BundlePlace
 from treadle.serving.shipper import Shipper
 from treadle.serving.spool import segments
@@ -25,9 +26,6 @@ from treadle.state import schema
 from treadle.state.store import open_store
 
 REPOSITORY = Path(__file__).parents[2]
-CALLERS = 3
-SECONDS = 60.0
-"""Until then a service must answer, and a process must have died."""
 
 
 class Host:
@@ -56,14 +54,11 @@ class Host:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
-        self._thread.join(SECONDS)
+        self._thread.join(PATIENCE)
 
     def until_ready(self) -> None:
         """Wait until it answers."""
-        deadline = time.monotonic() + SECONDS
-        while not _ready(self.url):
-            assert time.monotonic() < deadline, (self.root / "serve.log").read_text()
-            time.sleep(0.05)
+        until(lambda: _ready(self.url), lambda: f"it is ready: {(self.root / 'serve.log').read_text()}")
 
     def _keep_alive(self) -> None:
         while not self._stop.is_set():
@@ -75,7 +70,7 @@ class Host:
                 pass
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(SECONDS)
+            self.process.wait(PATIENCE)
 
 
 def _ready(url: str) -> bool:
@@ -86,7 +81,7 @@ def _ready(url: str) -> bool:
 
 
 @dataclass
-class Callers:
+class Callers(Crew):
     """Threads that ask and tell labels, and remember what was answered."""
 
     url: str
@@ -94,23 +89,14 @@ class Callers:
     labelled: set[str] = field(default_factory=set)
     resets: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
-        return self
+    def __post_init__(self) -> None:
+        super().__init__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(SECONDS)
-
-    def _call(self, number: int) -> None:
+    def work(self, number: int) -> None:
+        """Ask and tell, over and over."""
         client, count = httpx.Client(base_url=self.url, timeout=10), 0
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             count += 1
             try:
                 self._one(client, f"c{number}-{count}", batch=count % 10 == 0)
@@ -135,16 +121,14 @@ class Callers:
 
     def until(self, more: int) -> None:
         """Wait until so many more rows were answered."""
-        there, deadline = len(self.answered), time.monotonic() + SECONDS
-        while len(self.answered) < there + more:
-            assert time.monotonic() < deadline, f"{len(self.answered) - there} of {more} answered; {self.resets} resets; {self.wrong}"
-            time.sleep(0.02)
+        enough = len(self.answered) + more
+        until(lambda: len(self.answered) >= enough, lambda: f"{more} more answers ({self.resets} resets, {self.wrong})")
 
 
 def lost_or_doubled(root: Path, callers: Callers, *, kills: int, before: int) -> list[str]:
     """Return what is not as promised of these callers' rows; ``before``: rows that were in the store already."""
     # A kill takes at most the request of each caller with it, and a request holds up to four rows.
-    in_flight = 4 * CALLERS * kills
+    in_flight = 4 * callers.count * kills
     wrong = unlike_the_store(root, callers.answered.keys(), callers.labelled, in_flight=in_flight, before=before)
     return [f"{count} times: {what}" for what, count in callers.wrong.items()] + wrong
 

@@ -2,22 +2,20 @@
 
 import itertools
 import random
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import numpy as np
 
+from tests.crew import Crew
 from treadle.bundle.place import BundlePlace
 from treadle.engine.session import Engine
 
 ROWS = [{"tenure": tenure, "spend": float(spend)} for tenure in range(0, 100, 10) for spend in range(0, 1000, 100)]
 BAD = [{"tenure": "many", "spend": 1.0}, {"tenure": -1, "spend": 1.0}, {"spend": 1.0}, {"tenure": 1, "spend": 1.0, "other": 1}, {}]
-THREADS = 8
 BATCH = 10
 TOLERANCE = 1e-6
 
@@ -30,7 +28,7 @@ def expected(bundles: BundlePlace, digests: dict[int, str]) -> dict[int, list[di
 
 
 @dataclass
-class Load:
+class Load(Crew):
     """``rate`` requests a second: three in four single rows, the others batches, bad input and labels by turns."""
 
     url: str
@@ -46,25 +44,17 @@ class Load:
     wrong: Counter[str] = field(default_factory=Counter)
     by_version: Counter[int] = field(default_factory=Counter)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    count = 8
 
-    def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
-        return self
+    def __post_init__(self) -> None:
+        super().__init__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
-
-    def _call(self, seed: int) -> None:
-        dice, pace = random.Random(seed), THREADS / self.rate
+    def work(self, number: int) -> None:
+        """Send at the pace of one of so many threads."""
+        dice, pace = random.Random(number), self.count / self.rate
         due = time.monotonic() + pace * dice.random()
         client = httpx.Client(base_url=self.url, timeout=10)
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
+        while not self.stopping.wait(max(0.0, due - time.monotonic())):
             # Who was held up does not catch up: the rate is that of callers who wait for their answer.
             due = max(due + pace, time.monotonic())
             self.sent += 1

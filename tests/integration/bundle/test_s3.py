@@ -11,7 +11,8 @@ import pytest
 
 from tests import small_bundles
 from tests.buckets import Bucket, bucket
-from tests.integration.hosts.host import TREADLE, Host, deploy, until
+from tests.crew import until
+from tests.integration.hosts.host import TREADLE, Host, deploy
 from treadle.bundle.manifest import Lineage
 from treadle.bundle.place import Bundle, BundlePlace
 from treadle.bundle.remote import Remote

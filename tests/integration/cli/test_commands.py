@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.crew import until
 from tests.shell import Done, failed, treadle
 from treadle.console import control
 from treadle.retraining.controller import LEASE
@@ -81,13 +82,6 @@ def ready(url: str) -> bool:
         return httpx.get(f"{url}/ready", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
 
 
 def test_a_training_is_told_step_by_step_and_says_what_comes_next(made: dict[str, Done]) -> None:

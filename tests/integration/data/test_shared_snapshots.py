@@ -9,53 +9,26 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from pandas import DataFrame
 
-from treadle.bundle.remote import Remote
+from tests.broken_remote import Gone
 from treadle.data.snapshot import SnapshotPlace
 from treadle.errors import RemoteUnavailable, SnapshotCorrupt, SnapshotNotFound
 
 pytestmark = pytest.mark.integration
 
 
-class Broken(Remote):
-    """A place that takes and gives so many objects, then none."""
-
-    left = 1_000
-
-    def _spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise RemoteUnavailable(self.url, "the line is dead", what="this")
-
-    def read(self, name: str) -> bytes | None:
-        self._spend()
-        return super().read(name)
-
-    def write(self, name: str, content: bytes) -> None:
-        self._spend()
-        super().write(name, content)
-
-    def made(self, name: str) -> float | None:
-        self._spend()
-        return super().made(name)
-
-    def names(self, under: str = "") -> list[str]:
-        self._spend()
-        return super().names(under)
-
-
 @pytest.fixture
-def remote(tmp_path: Path) -> Iterator[Broken]:
-    yield Broken(f"memory://{tmp_path.name}/snapshots")
+def remote(tmp_path: Path) -> Iterator[Gone]:
+    yield Gone(f"memory://{tmp_path.name}/snapshots")
     MemoryFileSystem.store.clear()
 
 
 @pytest.fixture
-def first(tmp_path: Path, remote: Broken) -> SnapshotPlace:
+def first(tmp_path: Path, remote: Gone) -> SnapshotPlace:
     return SnapshotPlace(tmp_path / "first", remote)
 
 
 @pytest.fixture
-def second(tmp_path: Path, remote: Broken) -> SnapshotPlace:
+def second(tmp_path: Path, remote: Gone) -> SnapshotPlace:
     return SnapshotPlace(tmp_path / "second", remote)
 
 
@@ -80,7 +53,7 @@ def test_what_one_host_saved_another_finds_loads_and_lists(first: SnapshotPlace,
         second.load("churn", "0" * 64)
 
 
-def test_what_is_here_needs_no_shared_place(first: SnapshotPlace, second: SnapshotPlace, remote: Broken) -> None:
+def test_what_is_here_needs_no_shared_place(first: SnapshotPlace, second: SnapshotPlace, remote: Gone) -> None:
     saved = first.save("churn", rows(), {"turn": "1"})
     second.load("churn", saved.digest)
     remote.left = 0
@@ -96,7 +69,7 @@ def test_what_is_here_needs_no_shared_place(first: SnapshotPlace, second: Snapsh
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_an_interrupted_upload_is_invisible_and_can_be_done_again(
-    count: int, first: SnapshotPlace, second: SnapshotPlace, remote: Broken
+    count: int, first: SnapshotPlace, second: SnapshotPlace, remote: Gone
 ) -> None:
     remote.left = count
     with pytest.raises(RemoteUnavailable):
@@ -108,7 +81,7 @@ def test_an_interrupted_upload_is_invisible_and_can_be_done_again(
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_an_interrupted_download_leaves_nothing(count: int, first: SnapshotPlace, second: SnapshotPlace, remote: Broken) -> None:
+def test_an_interrupted_download_leaves_nothing(count: int, first: SnapshotPlace, second: SnapshotPlace, remote: Gone) -> None:
     saved = first.save("churn", rows(), {})
     remote.left = count - 1
     with pytest.raises(RemoteUnavailable):
@@ -117,7 +90,7 @@ def test_an_interrupted_download_leaves_nothing(count: int, first: SnapshotPlace
 
 
 @pytest.mark.parametrize("ending", ["", ".dvc"])
-def test_a_changed_object_is_refused_by_name_and_not_kept(ending: str, first: SnapshotPlace, second: SnapshotPlace, remote: Broken) -> None:
+def test_a_changed_object_is_refused_by_name_and_not_kept(ending: str, first: SnapshotPlace, second: SnapshotPlace, remote: Gone) -> None:
     saved = first.save("churn", rows(), {})
     name = f"churn/{saved.digest}.parquet{ending}"
     content = (remote.read(name) or b"").replace(saved.dvc_md5.encode(), b"0" * 32) if ending else b"other"
@@ -135,14 +108,14 @@ def test_the_same_rows_saved_on_two_hosts_are_one(first: SnapshotPlace, second: 
     assert len(second.list("churn")) == 1
 
 
-def test_a_snapshot_is_as_old_on_every_host(first: SnapshotPlace, second: SnapshotPlace, remote: Broken) -> None:
+def test_a_snapshot_is_as_old_on_every_host(first: SnapshotPlace, second: SnapshotPlace, remote: Gone) -> None:
     saved = first.save("churn", rows(), {})
     second.load("churn", saved.digest)
     known = second.folder / "churn" / f"{saved.digest}.parquet.dvc"
     assert known.stat().st_mtime == pytest.approx(remote.made(f"churn/{known.name}"), abs=0.01)
 
 
-def test_a_removed_snapshot_is_gone_from_the_shared_place(first: SnapshotPlace, second: SnapshotPlace, remote: Broken) -> None:
+def test_a_removed_snapshot_is_gone_from_the_shared_place(first: SnapshotPlace, second: SnapshotPlace, remote: Gone) -> None:
     saved = first.save("churn", rows(), {})
     with first.writing():
         first.remove("churn", saved.digest)

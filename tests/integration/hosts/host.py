@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +15,13 @@ import psutil
 from sqlalchemy import select
 
 from tests import small_bundles
+from tests.crew import PATIENCE, Crew, until
 from treadle.settings import MARKER, Workspace
 from treadle.state import deployments, schema
 from treadle.state.deployments import Role, Slot
 from treadle.state.store import Store, open_store
 
 TREADLE = (sys.executable, "-u", "-m", "treadle.cli.main")
-CALLERS = 3
-SECONDS = 60.0
-"""Until then whatever a test waits for must have come about."""
 
 SETTINGS = """\
 offline = true
@@ -35,15 +31,6 @@ workers = 2
 poll_seconds = 0.1
 controller_seconds = 0.5
 """
-
-
-def until(true: Callable[[], object], what: str, seconds: float = SECONDS) -> float:
-    """Wait until something is so; return the seconds that it took."""
-    start = time.monotonic()
-    while not true():
-        assert time.monotonic() < start + seconds, f"after {seconds:.0f} s it is still not so: {what}"
-        time.sleep(0.05)
-    return time.monotonic() - start
 
 
 class Host:
@@ -64,15 +51,12 @@ class Host:
         for process in self._running:
             process.terminate()
         for process in self._running:
-            process.wait(SECONDS)
+            process.wait(PATIENCE)
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
         """Start a command of treadle that goes on; what it says is in ``log``."""
-        environment = {**os.environ, "TREADLE_WORKSPACE": str(self.workspace.root), "OMP_NUM_THREADS": "1"}
         with self._log(command).open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "treadle.cli.main", command], env=environment, stdout=output, stderr=output
-            )
+            process = subprocess.Popen([*TREADLE, command], env=self._environment, stdout=output, stderr=output)
         self._running.append(process)
         return process
 
@@ -81,11 +65,18 @@ class Host:
         return subprocess.run([*TREADLE, *arguments], env=self._environment, capture_output=True, text=True, check=False)
 
     def serve(self) -> None:
-        """Start the service, and wait until it answers for every deployed model."""
+        """Start the service, and wait until each worker answers for every deployed model."""
         self.start("serve")
         until(lambda: "serving on" in self.log("serve"), "the service has an address")
         self.url = self.log("serve").split("serving on ")[-1].split()[0]
         until(self.is_ready, "the service is ready")
+        met: set[int] = set()
+
+        def all_met() -> bool:
+            met.add(httpx.get(f"{self.url}/health", timeout=30).json()["worker"])
+            return len(met) == self.workspace.settings.workers
+
+        until(all_met, "each worker answers")
 
     def is_ready(self) -> bool:
         """Tell whether the service answers for every deployed model."""
@@ -138,7 +129,7 @@ def deploy(store: Store, *slots: Slot) -> int:
 
 
 @dataclass
-class Callers:
+class Callers(Crew):
     """Threads that ask one host and tell it what turned out to be true, and remember every answer.
 
     ``refused``: every answer that was neither 200 nor 202, as (status, whether it says when to come back).
@@ -152,29 +143,20 @@ class Callers:
     slowest: float = 0.0
     pause: float = 0.02
     labels_at: str = ""
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(SECONDS)
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def more(self, count: int = 50) -> None:
         """Wait until so many more rows were answered."""
         enough = len(self.answered) + count
-        until(lambda: len(self.answered) >= enough, f"{count} more answers ({self.refused}, {self.resets} resets)")
+        until(lambda: len(self.answered) >= enough, lambda: f"{count} more answers ({self.refused}, {self.resets} resets)")
 
-    def _call(self, number: int) -> None:
-        with httpx.Client(timeout=SECONDS) as client:
+    def work(self, number: int) -> None:
+        """Ask and tell, over and over."""
+        with httpx.Client(timeout=PATIENCE) as client:
             count = 0
-            while not self._stop.wait(self.pause):
+            while not self.stopping.wait(self.pause):
                 count += 1
                 started = time.monotonic()
                 try:

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import select
 
 from tests import small_bundles
-from tests.integration.hosts.host import Callers, Host, deploy, open_at, require_each_once, slot, until
+from tests.crew import until
+from tests.integration.hosts.host import Callers, Host, deploy, open_at, require_each_once, slot
 from tests.integration.retraining.conftest import write_project
 from tests.postgres_cluster import database
 from treadle.bundle.place import BundlePlace

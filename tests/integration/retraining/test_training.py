@@ -3,12 +3,12 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import psutil
 import pytest
 
+from tests import crew
 from tests.integration.retraining.conftest import CODE, CUT, START, Night, told_apart, write_project
 from treadle.data.frame import entities
 from treadle.registry.tracking import TURN_TAG
@@ -33,11 +33,9 @@ Controller(workspace, open_store(workspace.store_url), ControllerMetrics(Collect
 """
 
 
-def until(true: Callable[[], object], seconds: float = 250) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.3)  # the training needs the processor more
+def until(true: Callable[[], object]) -> None:
+    """Wait for a training, which needs the processor more."""
+    crew.until(true, seconds=250, every=0.3)
 
 
 def trainings(night: Night) -> list[psutil.Process]:

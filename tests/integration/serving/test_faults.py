@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests import small_bundles
-from tests.integration.hosts.host import Callers, Host, deploy, ids_in, open_at, require_each_once, slot, until
+from tests.crew import until
+from tests.integration.hosts.host import Callers, Host, deploy, ids_in, open_at, require_each_once, slot
 from treadle.state import heads
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]

@@ -17,7 +17,8 @@ import pytest
 from sqlalchemy import select
 
 from tests import small_bundles
-from tests.integration.hosts.host import Callers, Host, deploy, ids_in, labels_in, open_at, require_each_once, slot, until
+from tests.crew import until
+from tests.integration.hosts.host import Callers, Host, deploy, ids_in, labels_in, open_at, require_each_once, slot
 from tests.integration.retraining.conftest import write_project
 from tests.postgres_cluster import database, server
 from treadle.registry.tracking import Tracking

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
 from tests import small_bundles
+from tests.crew import until
 from treadle.errors import PortTaken
 from treadle.serving.spool import segments
 from treadle.serving.supervisor import serve
@@ -29,15 +30,6 @@ from treadle.state.schema import events, predictions
 from treadle.state.store import open_store
 
 pytestmark = pytest.mark.integration
-
-
-def until(true: Callable[[], object], seconds: float = 60) -> float:
-    """Wait until something is so; return the seconds that it took."""
-    start = time.monotonic()
-    while not true():
-        assert time.monotonic() < start + seconds, "it did not come about in time"
-        time.sleep(0.02)
-    return time.monotonic() - start
 
 
 class Running:

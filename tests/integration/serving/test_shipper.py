@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from tests.crew import until
 from tests.unit.serving.sealed import seal
 from treadle.bundle.place import BundlePlace
 from treadle.serving.spool import EventRecord, LabelRecord, PredictionRecord, SpoolWriter, segments
@@ -44,12 +46,14 @@ def shipped(store: Store) -> int:
         return conn.execute(select(func.count()).select_from(predictions)).scalar_one()
 
 
-def until(condition: object, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not come about in time"
-        assert process.poll() is None, process.communicate()[1].decode()
-        time.sleep(0.01)
+def has_shipped(store: Store, rows: int) -> bool:
+    return shipped(store) >= rows
+
+
+def until_it(ships: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    """Wait for what the process does, as long as it runs."""
+    until(lambda: ships() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()[1].decode()
 
 
 def write(workspace: Workspace, digest: str, first: int, ended: threading.Event) -> None:
@@ -79,8 +83,7 @@ def test_each_record_arrives_exactly_once_however_often_the_shipper_is_killed(wo
         writer.start()
     for number in range(ROUNDS):
         process = start(workspace)
-        target = (number + 1) * ROWS // (ROUNDS + 2)
-        until(lambda wanted=target: shipped(store) >= wanted, process)
+        until_it(partial(has_shipped, store, (number + 1) * ROWS // (ROUNDS + 2)), process)
         time.sleep(chance.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -88,7 +91,7 @@ def test_each_record_arrives_exactly_once_however_often_the_shipper_is_killed(wo
     for writer in writers:
         writer.join()
     process = start(workspace)
-    until(lambda: not segments(workspace.spool_dir), process)
+    until_it(lambda: not segments(workspace.spool_dir), process)
     process.terminate()
     process.communicate(timeout=20)
     assert process.returncode == 0
@@ -114,7 +117,7 @@ def test_a_signal_ends_it_after_the_bite_and_it_runs_with_low_priority(workspace
     bundle = seal(BundlePlace(workspace.bundle_dir))
     write(workspace, bundle.digest, 0, _at_once())
     process = start(workspace)
-    until(lambda: shipped(store) > 0, process)
+    until_it(lambda: shipped(store) > 0, process)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)

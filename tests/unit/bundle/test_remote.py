@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from tests.broken_remote import Broken
 from treadle.bundle.manifest import Lineage, digest_of
 from treadle.bundle.place import Bundle, BundlePlace
 from treadle.bundle.remote import REST_SECONDS, Remote
@@ -14,29 +15,6 @@ from treadle.errors import BundleCorrupt, BundleNotFound, RemoteExtraMissing, Re
 from treadle.settings import Settings, Workspace
 
 Files = dict[str, bytes]
-
-
-class Broken(Remote):
-    """A place that takes and gives so many objects, then none."""
-
-    left = sys.maxsize
-
-    def _spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise RemoteUnavailable(self.url, "the line is dead", what="this")
-
-    def read(self, name: str) -> bytes | None:
-        self._spend()
-        return super().read(name)
-
-    def write(self, name: str, content: bytes) -> None:
-        self._spend()
-        super().write(name, content)
-
-    def remove(self, name: str) -> None:
-        self._spend()
-        super().remove(name)
 
 
 @pytest.fixture(params=["memory", "file"])

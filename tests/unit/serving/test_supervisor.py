@@ -4,13 +4,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.crew import until
 from treadle.errors import PortTaken
 from treadle.serving.metrics import FOLDER_VARIABLE
 from treadle.serving.supervisor import (
@@ -41,14 +40,6 @@ from treadle.serving.supervisor import Child, Supervisor
 child = Child("child", (sys.executable, "-c", "import time; time.sleep(60)"))
 Supervisor([child], lambda notice: print(notice.detail, flush=True)).run(threading.Event())
 """
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for another process, which has no clock to inject."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Kept:
