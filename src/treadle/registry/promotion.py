@@ -39,7 +39,7 @@ class CanaryDecision(Protocol):
         """Why, in full sentences."""
 
 
-def gate_version(
+def gate_version(  # noqa: PLR0913 - a judgement names everything that it rests on
     workspace: Workspace,
     store: Store,
     project: Project,
@@ -47,10 +47,11 @@ def gate_version(
     *,
     at: float,
     jury: Jury | None = None,
+    turn_id: str | None = None,
 ) -> Verdict:
     """Judge a version by the policy as it is now, against the champion as it is now, and record the verdict.
 
-    Champion and challenger are compared on the ``jury``, or else on their common holdout.
+    Champion and challenger are compared on the ``jury``, or else on their common holdout. The verdict names the turn that asked.
 
     Raises:
         VersionNotFound, VersionNotSealed: MLflow knows no such version.
@@ -77,6 +78,7 @@ def gate_version(
             "champion": slot.digest if slot else None,
             "clauses": {clause.name: clause.passed for clause in clauses},
             "measured": _plain(asdict(found)),
+            **({"turn": turn_id} if turn_id else {}),
         },
         at=at,
     )

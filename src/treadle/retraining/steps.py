@@ -191,8 +191,9 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
     interface = desk.bundles.interface(digest)  # not the contract's, which may have changed since the training
     challenger = rows.Challenger(interface, cut, entities(interface, frame))
-    # Where an earlier try has started the canary, the rows of that moment are found again.
-    now = deployment.at if begun else desk.clock()
+    earlier = _judged(desk, project, turn)
+    # Where an earlier try has started the canary, or has only judged, the rows of that moment are found again.
+    now = deployment.at if begun else earlier.at if earlier else desk.clock()
     with desk.store.read() as conn:
         jury = rows.jury(conn, desk.bundles, project, challenger, now=now)
     if begun:
@@ -200,7 +201,7 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     if not jury.enough:
         what = f"fewer than {jury.needed} labelled rows later than the training cut had matured.{jury.told}"
         return _out_of_patience(desk, project, turn, what)
-    verdict = promotion.gate_version(desk.workspace, desk.store, project, version, at=now, jury=jury)
+    verdict = earlier or promotion.gate_version(desk.workspace, desk.store, project, version, at=now, jury=jury, turn_id=turn.id)
     if not verdict.passed:
         return End("refused", "The gate refused the challenger. " + " ".join(verdict.reasons))
     rehearsed = disagreement(desk, deployment, digest, jury.rows.matrix)
@@ -211,6 +212,16 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
         return Next("consent", {"rehearsed": rehearsed, "verdict": verdict.id}, ("approval.needed", asked))
     started = promotion.start_canary(desk.workspace, desk.store, project, version, verdict, at=desk.clock())
     return _on_to_canary(started, rehearsed)
+
+
+def _judged(desk: Desk, project: Project, turn: Turn) -> Verdict | None:
+    """Return the verdict that an earlier try of the turn has recorded, as long as it holds."""
+    version, digest = turn.data["version"], turn.data["digest"]
+    with desk.store.read() as conn:
+        found = verdicts.latest(conn, project.name, version, "gate")
+        if found is None or found.evidence.get("turn") != turn.id:
+            return None
+        return None if admission.objection(conn, project, (version, digest), found)[1] else found
 
 
 def consent(desk: Desk, project: Project, turn: Turn) -> Result:

@@ -5,12 +5,18 @@ import pytest
 from tests import small_bundles
 from tests.integration.retraining.conftest import CUT, Night, told_apart
 from treadle.errors import TreadleError
+from treadle.registry import admission, promotion
 from treadle.retraining.steps import Next, Result, take
 from treadle.state import deployments
 
 pytestmark = pytest.mark.integration
 
 JUDGED = told_apart(60)
+
+
+def die(*_: object, **__: object) -> None:
+    """Take the place of what the controller does not come to."""
+    raise KeyboardInterrupt
 
 
 def step_and_die(night: Night) -> Result:
@@ -48,6 +54,40 @@ def test_a_version_that_was_registered_is_found_again(night: Night) -> None:
     night.controller().round()
     assert (night.turn().step, night.turn().data["version"]) == ("judge", version)
     assert len(night.tracking.versions("churn")) == 2
+
+
+def test_a_verdict_that_was_recorded_is_found_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.champion()
+    night.judged_turn(small_bundles.answering(lean=1.4))
+    night.log(JUDGED, since=CUT)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(promotion, "start_canary", die)
+        with pytest.raises(KeyboardInterrupt):
+            step_and_die(night)
+    judged = night.verdict(2, "gate")
+    assert judged.evidence["turn"] == night.turn().id
+    night.log(told_apart(60, low=200), since=night.now - 5)
+    night.now += 100
+    night.controller().round()
+    assert [event.data["id"] for event in night.events("verdict.recorded")] == [judged.id]
+    assert (night.deployment.verdict, night.turn().data["rehearsed"]) == (judged.id, [6, 60])
+
+
+def test_a_verdict_that_holds_no_more_is_made_anew(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.champion()
+    night.judged_turn(small_bundles.answering(lean=1.4))
+    night.log(JUDGED, since=CUT)
+    with monkeypatch.context() as dying:
+        dying.setattr(admission, "standing", die)
+        with pytest.raises(KeyboardInterrupt):
+            step_and_die(night)
+    by_hand = promotion.gate_version(night.workspace, night.store, night.project, 2, at=night.now + 1)
+    night.now += 10
+    night.controller().round()
+    assert len(night.events("verdict.recorded")) == 3
+    assert night.deployment.verdict not in {by_hand.id, night.events("verdict.recorded")[0].data["id"]}
+    assert night.turn().step == "canary"
 
 
 def test_a_canary_that_was_started_is_found_again_with_what_was_rehearsed(night: Night) -> None:
