@@ -17,17 +17,16 @@ def answers(interface: Interface, scores: NDArray[np.float32]) -> list[dict[str,
     A classification answers the class with the highest score (the first of equals), that score as confidence, and the score
     of each class; a regression the value.
     """
-    rows: list[list[float]] = scores.tolist()
+    return [answer_of(interface, row) for row in scores.tolist()]
+
+
+def answer_of(interface: Interface, row: list[float]) -> dict[str, Any]:
+    """Return the answer for the scores of one row; ``answers`` says what is in it."""
     if interface.task == "regression":
-        return [{"prediction": row[0]} for row in rows]
+        return {"prediction": row[0]}
     classes = interface.target.classes
-    answered = []
-    for row in rows:
-        confidence = max(row)
-        answered.append(
-            {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": dict(zip(classes, row, strict=True))}
-        )
-    return answered
+    confidence = max(row)
+    return {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": dict(zip(classes, row, strict=True))}
 
 
 def label_index(interface: Interface, labels: Sequence[str]) -> NDArray[np.int64] | NDArray[np.float64]:

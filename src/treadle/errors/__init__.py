@@ -112,8 +112,10 @@ from treadle.errors.registry import (
 )
 from treadle.errors.remote import RemoteExtraMissing, RemoteUnavailable
 from treadle.errors.serving import (
+    BodyEncoded,
     BodyMalformed,
     BodyTooLarge,
+    BodyTooSlow,
     DeploymentsUnknown,
     LogUnavailable,
     ModelBusy,
@@ -154,8 +156,10 @@ __all__ = [
     "BackupNewer",
     "BackupNotFound",
     "BackupRefused",
+    "BodyEncoded",
     "BodyMalformed",
     "BodyTooLarge",
+    "BodyTooSlow",
     "BundleCorrupt",
     "BundleInvalid",
     "BundleNotFound",

@@ -66,6 +66,20 @@ class BodyTooLarge(TreadleError):
         super().__init__(f"The body of the request is longer than {limit} bytes.", fix="Send fewer rows at once.")
 
 
+class BodyTooSlow(TreadleError):
+    """The body of a request has begun, but its end does not come."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The end of the body has not come within {seconds:g} seconds.", fix="Send the body at once, or fewer rows in it.")
+
+
+class BodyEncoded(TreadleError):
+    """The body of a request is compressed."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"The body of the request has the encoding {encoding!r}; allowed: none.", fix="Send it without Content-Encoding.")
+
+
 class ServiceRunning(TreadleError):
     """Another ``treadle serve`` serves this workspace."""
 

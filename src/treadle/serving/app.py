@@ -1,13 +1,11 @@
 """HTTP in front of inference: routes translate, and nothing else."""
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -17,27 +15,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from treadle import __version__
-from treadle.engine.encode import example, shown
-from treadle.errors import ANY_MODEL, BodyMalformed, BodyTooLarge, FieldProblem, RequestInvalid, TreadleError
+from treadle.engine.encode import example
+from treadle.errors import ANY_MODEL, FieldProblem, RequestInvalid, TreadleError
 from treadle.serving import schemas
+from treadle.serving.hot import HotPath
 from treadle.serving.inference import Inference
-from treadle.serving.labels import LABEL_FIX, QUEUED, accept
 from treadle.serving.loaded import Refusal, Routes
 from treadle.serving.metrics import scrape
 from treadle.serving.people import People
+from treadle.serving.request import REQUEST_ID, decoded, member, read, request_id
 from treadle.serving.schemas import ConsentTaken, Health, ModelDetail, Models, ModelSummary, Ready
-from treadle.serving.status import body_of, headers_of, status_of, told
+from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
 from treadle.state.consents import Decision, why
-
-BODY_BYTES = 8_000_000
-REQUEST_ID_LENGTH = 200
-JSON = "application/json"
-BODY_FIX = {
-    "rows": f'The body is {{"rows": [...]}}; GET /models/{ANY_MODEL} has an example of a row.',
-    "labels": f'The body is {{"labels": [...]}}. {LABEL_FIX}',
-    "reason": 'The body is {"reason": "..."}.',
-}
-"""What to send instead, by the one key that a body has."""
 
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="Number of the version.")]
 
@@ -49,7 +38,7 @@ def create_app(
     people: People | None = None,
     clock: Callable[[], float] = time.time,
     lifespan: Lifespan[FastAPI] | None = None,
-) -> FastAPI:
+) -> HotPath:
     """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process.
 
     Without ``people`` nobody can agree to a version here.
@@ -62,36 +51,13 @@ def create_app(
         lifespan=lifespan,
     )
     _add_errors(app, inference)
-    _add_predictions(app, inference, clock)
     _add_models(app, inference)
     if people is not None:
         _add_consents(app, inference, people, clock)
     _add_state(app, inference, registry)
     app.add_middleware(RequestIds)
     app.openapi = _OpenApi(app.openapi, inference)  # type: ignore[method-assign]
-    return app
-
-
-def _add_predictions(app: FastAPI, inference: Inference, clock: Callable[[], float]) -> None:
-    """Add the routes that callers wait for. They are plain Starlette routes: what FastAPI does around one costs more than the model."""
-
-    async def predict(request: Request) -> Response:
-        payload = await _decoded(request)
-        return Response(await inference.predict(request.path_params["model"], payload, request_id=_request_id(request)), media_type=JSON)
-
-    async def batch(request: Request) -> Response:
-        rows = _member(await _decoded(request), "rows")
-        answers = await inference.predict_batch(request.path_params["model"], rows, request_id=_request_id(request))
-        return Response(b'{"predictions":[' + b",".join(answers) + b"]}", media_type=JSON)
-
-    async def labels(request: Request) -> Response:
-        payloads = _member(await _decoded(request), "labels")
-        count = await accept(inference, request.path_params["model"], payloads, now=clock())
-        return JSONResponse({"accepted": count, "note": QUEUED}, 202)
-
-    app.add_route("/predict/{model}", predict, ["POST"], include_in_schema=False)
-    app.add_route("/predict/{model}/batch", batch, ["POST"], include_in_schema=False)
-    app.add_route("/labels/{model}", labels, ["POST"], include_in_schema=False)
+    return HotPath(app, inference, clock=clock)
 
 
 def _add_models(app: FastAPI, inference: Inference) -> None:
@@ -121,7 +87,7 @@ def _add_consents(app: FastAPI, inference: Inference, people: People, clock: Cal
 
     async def say(request: Request, decision: Decision, about: tuple[str, int]) -> ConsentTaken:
         who = await asyncio.to_thread(people.identify, request)
-        reason = why(f"{decision} a version", _member(await _decoded(request), "reason"))
+        reason = why(f"{decision} a version", member(decoded(await read(request.receive)), "reason"))
         word = await asyncio.to_thread(people.word, who, decision, about, reason, now=clock())
         if word.verdict is None:
             inference.routes.table(word.model)  # The store is away: at least the model must be one that is served.
@@ -181,12 +147,11 @@ def _add_errors(app: FastAPI, inference: Inference) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        what = f"{request.method} {request.url.path}: {error.detail}."
-        return JSONResponse(told(what, "GET /docs lists every path, its method and its body."), error.status_code, headers=error.headers)
+        return JSONResponse(unrouted(request.scope, error.detail), error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(_request: Request, _error: Exception) -> Response:
-        return JSONResponse(told("The server failed on this request.", "Its log says why."), 500)
+        return JSONResponse(told(*FAILED), 500)
 
 
 class RequestIds:
@@ -197,22 +162,15 @@ class RequestIds:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        given = next((value for name, value in scope.get("headers", ()) if name == b"x-request-id"), b"")
-        if not given:
-            await self._app(scope, receive, send)
-            return
-        text = given.decode("latin-1")
-        if len(text) > REQUEST_ID_LENGTH or not (text.isascii() and text.isprintable()):
-            allowed = f"1 to {REQUEST_ID_LENGTH} printable ASCII characters"
-            problem = FieldProblem("X-Request-ID", text[:20], allowed)
-            error = RequestInvalid([problem], fix="Send another X-Request-ID, or none.")
+        try:
+            name = request_id(scope.get("headers", ()))
+        except RequestInvalid as error:
             await JSONResponse(body_of(error), status_of(error))(scope, receive, send)
             return
-        scope["request_id"] = text
 
         async def echo(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", given)]
+            if message["type"] == "http.response.start" and name:
+                message["headers"] = [*message["headers"], (REQUEST_ID, name.encode())]
             await send(message)
 
         await self._app(scope, receive, echo)
@@ -261,73 +219,3 @@ def _summary(routes: Routes, model: str) -> ModelSummary:
 
 def _refused(refusal: Refusal) -> schemas.Refused:
     return schemas.Refused(generation=refusal.generation, reason=refusal.reason)
-
-
-def _request_id(request: Request) -> str | None:
-    return request.scope.get("request_id")
-
-
-async def _decoded(request: Request) -> object:
-    """Return the JSON of a request.
-
-    Raises:
-        BodyTooLarge: it has more than BODY_BYTES.
-        BodyMalformed: it is not JSON.
-    """
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise BodyTooLarge(BODY_BYTES)
-    try:
-        content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BodyMalformed(str(error)) from error
-    # Each key brings a colon: where there are more colons than keys, a key may have come twice, and only one of them was kept.
-    if body.count(b":") > _keys(content):
-        _require_unique_keys(body)
-    return content
-
-
-def _keys(content: object) -> int:
-    """Return how many keys stand in an object, or in an object with a list of objects: no good request goes deeper."""
-    if not isinstance(content, dict):
-        return 0
-    return len(content) + sum(sum(map(len, filter(_is_object, value))) for value in content.values() if type(value) is list)
-
-
-def _is_object(value: object) -> bool:
-    return type(value) is dict
-
-
-def _require_unique_keys(body: bytes) -> None:
-    """Read a body again, slowly.
-
-    Raises:
-        RequestInvalid: an object names a key twice.
-    """
-
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        seen: dict[str, object] = {}
-        for key, value in pairs:
-            if key in seen:
-                raise RequestInvalid([FieldProblem(str(shown(key)), None, "a key that stands once in its object; this one stands twice")])
-            seen[key] = value
-        return seen
-
-    try:
-        json.loads(body, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise BodyMalformed(str(error)) from error
-
-
-def _member(payload: object, name: str) -> object:
-    """Return the one member that the object of a request may have."""
-    if not isinstance(payload, dict) or payload.keys() != {name}:
-        found = _keys_of(payload) if isinstance(payload, dict) else shown(payload)
-        raise RequestInvalid([FieldProblem("", found, f"an object with the one key {name}")], fix=BODY_FIX[name])
-    return payload[name]
-
-
-def _keys_of(payload: dict[object, object]) -> str | float | bool | None:
-    return shown(f"an object with the keys {', '.join(sorted(map(str, payload)))}" if payload else "an object without a key")

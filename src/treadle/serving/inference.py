@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.engine.answer import answers
+from treadle.engine.answer import answer_of, answers
 from treadle.errors import FieldProblem, LogUnavailable, PredictionFailed, RequestInvalid, TreadleError
 from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded, Routes
@@ -57,6 +57,27 @@ class Call:
                 tried.add(slot.digest)
                 yield slot
 
+    def record(  # noqa: PLR0913 - what an answer adds to its call, all by name
+        self, slot: Slot, index: int, row: Floats, scores: Floats, answer: str, *, seconds: float, fallback: bool = False
+    ) -> PredictionRecord:
+        """Return what is logged of an answered row, which stands at ``index`` in the call."""
+        return PredictionRecord(
+            prediction_id=self.ids[index],
+            model=self.table.model,
+            version=slot.version,
+            digest=slot.digest,
+            generation=self.table.generation,
+            role=slot.role,
+            at=self.at,
+            seconds=seconds,
+            row=row.tobytes(),
+            scores=scores.tobytes(),
+            answer=answer,
+            request_id=self.request_ids[index],
+            entity=self.entities[index],
+            fallback=fallback,
+        )
+
     def encoded(self, loaded: Loaded, rows: Sequence[int]) -> Floats:
         """Return these rows as the version's own interface encodes them.
 
@@ -94,7 +115,7 @@ class Inference:
         matrix, entity = routes.encoder(table).matrix(payload)
         at = self._clock()
         call = Call(routes, table, at, matrix, [payload], [entity], [request_id], [uuid7(at)])
-        return (await self._answer(call, started))[0]
+        return await self._at_once(call, started) or (await self._answer(call, started))[0]
 
     async def predict_batch(self, model: str, payloads: object, *, request_id: str | None = None) -> list[bytes]:
         """Return the answers to many rows, in their order; each may be another version's. Raises as ``predict`` does.
@@ -122,6 +143,32 @@ class Inference:
         except LogUnavailable:
             self._metrics.log_unavailable.inc()
             raise
+
+    async def _at_once(self, call: Call, started: float) -> bytes | None:
+        """Return the answer to the one row of a call, where the chosen version is quick and nothing goes wrong; else None.
+
+        It is what ``_answer`` does for most of all calls, without what it does for the others.
+        """
+        table, name, request_id, entity = call.table, call.ids[0], call.request_ids[0], call.entities[0]
+        slot = choose(table, entity or request_id or name)
+        loaded = call.routes.loaded.get(slot.digest)
+        if loaded is None or not loaded.takes(1) or loaded.interface_digest != call.routes.loaded[table.champion.digest].interface_digest:
+            return None
+        begun = self._timer()
+        try:
+            scores = loaded.run_here(call.matrix)
+        except TreadleError:
+            return None  # ``_answer`` meets it again, logs it, and asks the next version.
+        seconds = self._timer() - begun
+        row: list[float] = scores[0].tolist()
+        answer = answer_of(loaded.interface, row)
+        told = msgspec.json.encode({"prediction_id": name, "model": table.model, "version": slot.version, **answer, "fallback": False})
+        await self.log([call.record(slot, 0, call.matrix, scores, told.decode(), seconds=seconds)])
+        self._metrics.version(table.model, slot.version).predictions.inc()
+        if "confidence" in answer:
+            self._metrics.confidence(table.model).observe(answer["confidence"])
+        self._metrics.duration(table.model).observe(self._timer() - started)
+        return told
 
     async def _answer(self, call: Call, started: float) -> list[bytes]:
         records: list[PredictionRecord] = []
@@ -155,23 +202,9 @@ class Inference:
                 continue
             seconds = (self._timer() - started) / len(rows)
             told = _told(call, slot, rows, answers(loaded.interface, scores), fallback=slot is not chosen)
+            fallback = slot is not chosen
             return failed + [
-                PredictionRecord(
-                    prediction_id=call.ids[index],
-                    model=call.table.model,
-                    version=slot.version,
-                    digest=slot.digest,
-                    generation=call.table.generation,
-                    role=slot.role,
-                    at=call.at,
-                    seconds=seconds,
-                    row=matrix[place].tobytes(),
-                    scores=scores[place].tobytes(),
-                    answer=told[place],
-                    request_id=call.request_ids[index],
-                    entity=call.entities[index],
-                    fallback=slot is not chosen,
-                )
+                call.record(slot, index, matrix[place], scores[place], told[place], seconds=seconds, fallback=fallback)
                 for place, index in enumerate(rows)
             ]
         return failed

@@ -41,6 +41,14 @@ class Loaded:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=bundle.digest[:12])
         self._waiting = 0
 
+    def takes(self, rows: int) -> bool:
+        """Tell whether so many rows are answered on the event loop."""
+        return self.row_seconds * rows < INLINE_SECONDS
+
+    def run_here(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores of rows that ``takes`` allows; raises as ``run``."""
+        return self._engine.run(matrix)
+
     async def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores of these rows.
 
@@ -48,7 +56,7 @@ class Loaded:
             InferenceFailed: the graph failed on these rows.
             ModelBusy: too many calls wait for the thread already.
         """
-        if self.row_seconds * len(matrix) < INLINE_SECONDS:
+        if self.takes(len(matrix)):
             return self._engine.run(matrix)
         if self._waiting >= QUEUE:
             raise ModelBusy(self._engine.name, self._waiting)

@@ -136,18 +136,20 @@ def read_frames(data: bytes, salt: int, *, final: bool = False, limit: int | Non
     left for later, unless this is ``final``: then nothing more will come, and a good frame after it shows that it was damage.
     """
     frames = Frames()
-    while frames.consumed < len(data) and (limit is None or len(frames.records) < limit):
-        stop = _frame_end(data, frames.consumed)
-        if stop is None or stop > len(data) or not _intact(data, salt, frames.consumed, stop):
-            cut_off = stop is None or stop > len(data)
-            resumed = None if cut_off and not final else _next_frame(data, salt, frames.consumed + 1)
+    view, length = memoryview(data), len(data)
+    while frames.consumed < length and (limit is None or len(frames.records) < limit):
+        start = frames.consumed
+        stop = _frame_end(data, start)
+        if stop is None or stop > length or not _intact(view, salt, start, stop):
+            cut_off = stop is None or stop > length
+            resumed = None if cut_off and not final else _next_frame(data, salt, start + 1)
             if resumed is None:
                 frames.torn = True
                 return frames
-            frames.damaged.append((frames.consumed, resumed))
+            frames.damaged.append((start, resumed))
             frames.consumed = resumed
             continue
-        _decode(data[frames.consumed + _HEADER.size : stop], frames)
+        _decode(view[start + _HEADER.size : stop], frames)
         frames.consumed = stop
     return frames
 
@@ -159,26 +161,26 @@ def _frame_end(data: bytes, start: int) -> int | None:
     return start + _HEADER.size + int(_LENGTH.unpack_from(data, start + len(MAGIC))[0])
 
 
-def _intact(data: bytes, salt: int, start: int, stop: int) -> bool:
+def _intact(data: memoryview, salt: int, start: int, stop: int) -> bool:
     magic, length, checksum = _HEADER.unpack_from(data, start)
-    return bool(magic == MAGIC and checksum == _checksum(salt, length, memoryview(data)[start + _HEADER.size : stop]))
+    return bool(magic == MAGIC and checksum == _checksum(salt, length, data[start + _HEADER.size : stop]))
 
 
 def _next_frame(data: bytes, salt: int, start: int) -> int | None:
     """Return where the first intact frame at or after ``start`` begins."""
     while (start := data.find(MAGIC, start)) >= 0:
         stop = _frame_end(data, start)
-        if stop is not None and stop <= len(data) and _intact(data, salt, start, stop):
+        if stop is not None and stop <= len(data) and _intact(memoryview(data), salt, start, stop):
             return start
         start += 1
     return None
 
 
-def _decode(payload: bytes, frames: Frames) -> None:
+def _decode(payload: memoryview, frames: Frames) -> None:
     try:
         frames.records.extend(_decoder.decode(payload))
     except msgspec.DecodeError:
-        _decode_one_by_one(payload, frames)
+        _decode_one_by_one(bytes(payload), frames)
 
 
 def _decode_one_by_one(payload: bytes, frames: Frames) -> None:

@@ -3,12 +3,16 @@
 from http import HTTPStatus
 from typing import Any
 
+from starlette.types import Scope
+
 from treadle import errors
 from treadle.errors import ANY_MODEL, FieldProblem, RequestInvalid, TreadleError
 
 STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.BodyMalformed: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    errors.BodyEncoded: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.RequestInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ReasonMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NobodyNamed: HTTPStatus.UNAUTHORIZED,
@@ -26,6 +30,10 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
 
 RETRY_AFTER: dict[type[TreadleError], str] = {errors.LogUnavailable: "1", errors.ModelNotReady: "5", errors.DeploymentsUnknown: "1"}
 """Seconds after which it is worth asking again, where the fault can pass without the caller; proxies and clients read it."""
+
+
+FAILED = ("The server failed on this request.", "Its log says why.")
+"""What is told of an error that nobody has foreseen, and what to do."""
 
 
 def status_of(error: TreadleError) -> HTTPStatus:
@@ -51,3 +59,8 @@ def body_of(error: TreadleError, model: str = "") -> dict[str, Any]:
     if isinstance(error, RequestInvalid):
         return told(error.what, fix, error.fields)
     return told(error.sentence, fix)
+
+
+def unrouted(scope: Scope, detail: str) -> dict[str, Any]:
+    """Return the body that tells of a path, or a method of one, that there is not."""
+    return told(f"{scope['method']} {scope['path']}: {detail}.", "GET /docs lists every path, its method and its body.")

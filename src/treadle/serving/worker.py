@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
+from treadle.serving.hot import HotPath
 from treadle.serving.inference import Inference
 from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics, reserve
@@ -32,7 +33,7 @@ DRAIN_SECONDS = 8
 """How long requests that have begun may still take once the worker is asked to stop."""
 
 
-def build(workspace: Workspace) -> FastAPI:
+def build(workspace: Workspace) -> HotPath:
     """Return the application of one worker of this workspace."""
     settings = workspace.settings
     reserve()

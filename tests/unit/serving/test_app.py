@@ -14,8 +14,8 @@ from treadle import errors
 from treadle.errors import TreadleError
 from treadle.identity import Keys
 from treadle.serving import status
-from treadle.serving.app import BODY_BYTES
 from treadle.serving.labels import QUEUED
+from treadle.serving.request import BODY_BYTES
 
 FORBIDDEN = ["sklearn", "mlflow", "pandas", "torch", "lightgbm", "xgboost", "scipy", "pandera", "dvc", "joblib", "cloudpickle", "onnx"]
 
