@@ -1,6 +1,7 @@
 """One serving worker's parts in this process, around real bundles, a real store and a real spool; only the clock stands still."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests import small_bundles
 from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
-from treadle.serving.inference import Inference
+from treadle.serving.inference import Asked, Inference
 from treadle.serving.loaded import Routes
 from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics
@@ -41,6 +42,7 @@ class Service:
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.now = 1_800_000_000.0
+        self.ahead = 0.0
         self.bundles = folder / "bundles"
         self.spool_folder = folder / "spool"
         self.url = f"sqlite:///{folder / 'state.db'}"
@@ -49,7 +51,7 @@ class Service:
         self.spool = SpoolWriter(self.spool_folder, segment_bytes=1_000_000)
         self.memory = Memory(folder / "followed.json")
         self._metrics = metrics = ServingMetrics(self.registry)
-        self.inference = Inference(self.spool, metrics, clock=self.clock)
+        self.inference = Inference(self.spool, metrics, clock=self.clock, timer=lambda: time.perf_counter() + self.ahead)
         self.connect: Callable[[], Store] = lambda: open_store(self.url)
         self.follower = Follower(
             self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, self.memory, clock=self.clock
@@ -90,11 +92,11 @@ class Service:
         self.follower.look()
 
     def predict(self, payload: object = small_bundles.ROW, model: str = "churn", request_id: str | None = None) -> dict[str, Any]:
-        answer: dict[str, Any] = msgspec.json.decode(asyncio.run(self.inference.predict(model, payload, request_id=request_id)))
+        answer: dict[str, Any] = msgspec.json.decode(asyncio.run(self.inference.predict(model, payload, Asked(request_id))))
         return answer
 
     def predict_batch(self, payloads: object, model: str = "churn", request_id: str | None = None) -> list[dict[str, Any]]:
-        answers = asyncio.run(self.inference.predict_batch(model, payloads, request_id=request_id))
+        answers = asyncio.run(self.inference.predict_batch(model, payloads, Asked(request_id)))
         return [msgspec.json.decode(answer) for answer in answers]
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:

@@ -49,8 +49,10 @@ class Engine:
         self._session: ort.InferenceSession | None = session
         self._width = self.interface.score_count
 
-    def run(self, matrix: Floats) -> Floats:
+    def run(self, matrix: Floats, halt: ort.RunOptions | None = None) -> Floats:
         """Return the scores, float32 of shape [n, interface.score_count], of rows, float32 of shape [n, features].
+
+        Whoever sets ``halt.terminate`` while it runs, in another thread, ends it soon after as a failure.
 
         Raises:
             InferenceFailed: the graph failed on these rows, or gave scores that are not finite; or the engine is closed.
@@ -60,7 +62,7 @@ class Engine:
         if not len(matrix):
             return np.empty((0, self._width), dtype=np.float32)
         try:
-            (scores,) = self._session.run((OUTPUT,), {INPUT: matrix})
+            (scores,) = self._session.run((OUTPUT,), {INPUT: matrix}, halt)
         except Exception as error:  # the runtime's errors have no base class of their own
             raise InferenceFailed(self.name, str(error)) from error
         if scores.shape != (len(matrix), self._width):

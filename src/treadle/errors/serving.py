@@ -1,6 +1,7 @@
 """Failures of the service and its log."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from treadle.errors.base import ANY_MODEL, TreadleError, choose_from
@@ -43,6 +44,35 @@ class ModelBusy(TreadleError):
 
     def __init__(self, name: str, waiting: int) -> None:
         super().__init__(f"{name} is busy: {waiting} requests wait for it already.", fix="Try again later, or send less at once.")
+
+
+class DeadlineExceeded(TreadleError):
+    """A version did not answer in the time that the caller, or the policy, gives."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        fix = "Allow more time in X-Request-Deadline-Ms, up to serving.deadline of the policy; send fewer rows at once."
+        super().__init__(f"{name} did not answer within {seconds:.3g} s.", fix=fix)
+
+
+class BreakerOpen(TreadleError):
+    """Every version that could answer has failed too often, and is left alone for a while."""
+
+    def __init__(self, model: str, seconds: float) -> None:
+        self.retry_after = max(math.ceil(seconds), 1)
+        super().__init__(
+            f"{model} has failed too often in a row; it is tried again in {self.retry_after} s.",
+            fix="Try again then. GET /models and `treadle status` say what failed; `treadle rollback` brings the last version back.",
+        )
+
+
+class VersionNotDeployed(TreadleError):
+    """A caller asks for a version that has no role."""
+
+    def __init__(self, model: str, version: int, there: Collection[int]) -> None:
+        known = ", ".join(map(str, sorted(there)))
+        super().__init__(
+            f"Version {version} of {model} is not deployed; deployed: {known}.", fix="Name one of these in X-Treadle-Version, or none."
+        )
 
 
 class PredictionFailed(TreadleError):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from treadle.bundle.place import BundlePlace
 from treadle.bundle.profile import Profile
 from treadle.errors import TreadleError
-from treadle.serving.spool import EventRecord, PredictionRecord
+from treadle.serving.spool import PINNED, EventRecord, PredictionRecord
 from treadle.state.log import Part
 
 
@@ -26,11 +26,11 @@ class ProfileCounter:
     def parts(self, predictions: Iterable[PredictionRecord]) -> Iterator[Part | EventRecord]:
         """Yield a part per version and bucket; an event where the bundle cannot be read or does not fit the rows.
 
-        Failed predictions have no score and are not counted.
+        Failed predictions have no score and are not counted, and what a caller has asked of a version by name is no traffic.
         """
         groups: dict[tuple[str, int, str, float], list[PredictionRecord]] = {}
         for record in predictions:
-            if record.status == "ok":
+            if record.status == "ok" and record.role != PINNED:
                 bucket = record.at // self._seconds * self._seconds
                 groups.setdefault((record.model, record.version, record.digest, bucket), []).append(record)
         for (model, version, digest, bucket), records in groups.items():

@@ -6,6 +6,7 @@ Every other path goes on to the application behind.
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -13,18 +14,32 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from treadle.errors import TreadleError
-from treadle.serving.inference import Inference
+from treadle.serving.inference import Asked, Inference
 from treadle.serving.labels import QUEUED, accept
-from treadle.serving.request import ENCODING, REQUEST_ID, decoded, member, read, request_id, require_plain
+from treadle.serving.loaded import Abandoned
+from treadle.serving.request import (
+    DEADLINE,
+    ENCODING,
+    REQUEST_ID,
+    VERSION,
+    decoded,
+    left,
+    member,
+    read,
+    request_id,
+    require_plain,
+    seconds,
+    version,
+)
 from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
 
 PREDICT, LABELS, BATCH = "/predict/", "/labels/", "/batch"
 JSON = (b"content-type", b"application/json")
-SPEAKING = frozenset({REQUEST_ID, ENCODING})
+SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION})
 """Headers that change an answer; most requests have none of them."""
 
 Answer = tuple[HTTPStatus, bytes]
-Work = Callable[[str, object, str | None], Awaitable[Answer]]
+Work = Callable[[str, object, Asked], Awaitable[Answer]]
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +77,7 @@ class HotPath:
             known = model if model in self._inference.routes.tables else ""
             status, answer = status_of(error), msgspec.json.encode(body_of(error, known))
             headers += [(key.lower().encode(), value.encode()) for key, value in (headers_of(error) or {}).items()]
-        except ClientDisconnect:
+        except (ClientDisconnect, Abandoned):
             return
         except Exception:
             logger.exception("%s failed on a request", scope["path"])
@@ -76,20 +91,21 @@ class HotPath:
         if scope["method"] != "POST":
             headers.append((b"allow", b"POST"))
             return HTTPStatus.METHOD_NOT_ALLOWED, msgspec.json.encode(unrouted(scope, "Method Not Allowed"))
-        name = None
+        asked = Asked(gone=partial(left, receive))
         if speaking := [one for one in scope["headers"] if one[0] in SPEAKING]:
             name = request_id(speaking)
             headers += [(REQUEST_ID, name.encode())] if name else []
             require_plain(speaking)
-        return await work(model, decoded(await read(receive)), name)
+            asked = Asked(name, seconds(speaking), version(speaking), asked.gone)
+        return await work(model, decoded(await read(receive)), asked)
 
-    async def _predict(self, model: str, content: object, name: str | None) -> Answer:
-        return HTTPStatus.OK, await self._inference.predict(model, content, request_id=name)
+    async def _predict(self, model: str, content: object, asked: Asked) -> Answer:
+        return HTTPStatus.OK, await self._inference.predict(model, content, asked)
 
-    async def _batch(self, model: str, content: object, name: str | None) -> Answer:
-        answers = await self._inference.predict_batch(model, member(content, "rows"), request_id=name)
+    async def _batch(self, model: str, content: object, asked: Asked) -> Answer:
+        answers = await self._inference.predict_batch(model, member(content, "rows"), asked)
         return HTTPStatus.OK, b'{"predictions":[' + b",".join(answers) + b"]}"
 
-    async def _labels(self, model: str, content: object, _name: str | None) -> Answer:
+    async def _labels(self, model: str, content: object, _asked: Asked) -> Answer:
         count = await accept(self._inference, model, member(content, "labels"), now=self._clock())
         return HTTPStatus.ACCEPTED, msgspec.json.encode({"accepted": count, "note": QUEUED})

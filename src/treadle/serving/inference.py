@@ -4,37 +4,68 @@ A call captures one immutable snapshot of the routes and works with it to its en
 version fails, the champion answers, and when that fails the fallback; each attempt is logged, and the answer says so.
 """
 
+import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from treadle.engine.answer import answer_of, answers
-from treadle.errors import FieldProblem, LogUnavailable, PredictionFailed, RequestInvalid, TreadleError
+from treadle.errors import (
+    BreakerOpen,
+    DeadlineExceeded,
+    FieldProblem,
+    InferenceFailed,
+    LogUnavailable,
+    ModelBusy,
+    PredictionFailed,
+    RequestInvalid,
+    TreadleError,
+    VersionNotDeployed,
+)
 from treadle.serving.ids import uuid7
-from treadle.serving.loaded import Loaded, Routes
+from treadle.serving.loaded import Gone, Limits, Loaded, Routes
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.routing import Table, choose
-from treadle.serving.spool import PredictionRecord, Record, SpoolWriter
+from treadle.serving.spool import PINNED, EventRecord, PredictionRecord, Record, SpoolWriter
 from treadle.state.deployments import Slot
 
 BATCH_ROWS = 1000
 """Most rows (or labels) of one call: a longer one would hold up all others."""
 
+COUNTED = (InferenceFailed, DeadlineExceeded)
+"""What a breaker counts. A row that a version does not take, or a queue that is full, says nothing about its health."""
+
 Floats = NDArray[np.float32]
 Clock = Callable[[], float]
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What a caller asks beside the rows: ``seconds`` until the answer is of no use, the ``version`` that is to answer."""
+
+    request_id: str | None = None
+    seconds: float | None = None
+    version: int | None = None
+    gone: Gone | None = None
+
+
+ANYTHING = Asked()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: ``matrix`` float32 [n, features] by the champion's interface, and n of everything else."""
+    """One call: ``matrix`` float32 [n, features] by the champion's interface, and n of what is in a sequence."""
 
     routes: Routes
     table: Table
+    asked: Asked
     at: float
     matrix: Floats
     payloads: Sequence[object]
@@ -43,16 +74,32 @@ class Call:
     ids: Sequence[str]
 
     def parts(self) -> dict[Slot, list[int]]:
-        """Return the rows of each slot: a row goes by its entity, else by the request, else by chance."""
+        """Return the rows of each slot: a row goes by its entity, else by the request, else by chance.
+
+        Raises:
+            VersionNotDeployed: the caller names a version that is not there.
+        """
+        if self.asked.version is not None:
+            return {self._pinned(self.asked.version): list(range(len(self.ids)))}
         chosen: dict[Slot, list[int]] = {}
         for index, keys in enumerate(zip(self.entities, self.request_ids, self.ids, strict=True)):
             chosen.setdefault(choose(self.table, next(key for key in keys if key)), []).append(index)
         return chosen
 
+    def _pinned(self, version: int) -> Slot:
+        there = {slot.version: slot for slot in self.table.slots if slot.digest in self.routes.loaded}
+        if version not in there:
+            raise VersionNotDeployed(self.table.model, version, there)
+        return there[version]
+
+    def role(self, slot: Slot) -> str:
+        """Return the role in which a slot answers this call."""
+        return slot.role if self.asked.version is None else PINNED
+
     def candidates(self, chosen: Slot) -> Iterator[Slot]:
-        """Yield the slots that may answer in place of each other, the chosen one first."""
+        """Yield the slots that may answer in place of each other, the chosen one first. Nothing stands in for one that was asked for."""
         tried: set[str] = set()
-        for slot in (chosen, self.table.champion, self.table.fallback):
+        for slot in (chosen, self.table.champion, self.table.fallback) if self.asked.version is None else (chosen,):
             if slot is not None and slot.digest in self.routes.loaded and slot.digest not in tried:
                 tried.add(slot.digest)
                 yield slot
@@ -67,7 +114,7 @@ class Call:
             version=slot.version,
             digest=slot.digest,
             generation=self.table.generation,
-            role=slot.role,
+            role=self.role(slot),
             at=self.at,
             seconds=seconds,
             row=row.tobytes(),
@@ -99,7 +146,7 @@ class Inference:
         self._clock = clock
         self._timer = timer
 
-    async def predict(self, model: str, payload: object, *, request_id: str | None = None) -> bytes:
+    async def predict(self, model: str, payload: object, asked: Asked = ANYTHING) -> bytes:
         """Return the answer to one row, as the JSON that is logged.
 
         Raises:
@@ -114,10 +161,11 @@ class Inference:
         table = routes.table(model)
         matrix, entity = routes.encoder(table).matrix(payload)
         at = self._clock()
-        call = Call(routes, table, at, matrix, [payload], [entity], [request_id], [uuid7(at)])
-        return await self._at_once(call, started) or (await self._answer(call, started))[0]
+        call = Call(routes, table, asked, at, matrix, [payload], [entity], [asked.request_id], [uuid7(at)])
+        at_once = await self._at_once(call, started) if asked.version is None else None
+        return at_once or (await self._answer(call, started))[0]
 
-    async def predict_batch(self, model: str, payloads: object, *, request_id: str | None = None) -> list[bytes]:
+    async def predict_batch(self, model: str, payloads: object, asked: Asked = ANYTHING) -> list[bytes]:
         """Return the answers to many rows, in their order; each may be another version's. Raises as ``predict`` does.
 
         Row i is logged under the request id ``<request_id>/<i>``, so that a label names one row.
@@ -128,8 +176,8 @@ class Inference:
         rows = listed(payloads, "rows")
         matrix, entities = routes.encoder(table).batch(rows)
         at = self._clock()
-        request_ids = [f"{request_id}/{index}" if request_id else None for index in range(len(rows))]
-        call = Call(routes, table, at, matrix, rows, entities, request_ids, [uuid7(at) for _ in rows])
+        request_ids = [f"{asked.request_id}/{index}" if asked.request_id else None for index in range(len(rows))]
+        call = Call(routes, table, asked, at, matrix, rows, entities, request_ids, [uuid7(at) for _ in rows])
         return await self._answer(call, started)
 
     async def log(self, records: Sequence[Record]) -> None:
@@ -151,8 +199,8 @@ class Inference:
         """
         table, name, request_id, entity = call.table, call.ids[0], call.request_ids[0], call.entities[0]
         slot = choose(table, entity or request_id or name)
-        loaded = call.routes.loaded.get(slot.digest)
-        if loaded is None or not loaded.takes(1) or loaded.interface_digest != call.routes.loaded[table.champion.digest].interface_digest:
+        loaded, champion = call.routes.loaded.get(slot.digest), call.routes.loaded[table.champion.digest]
+        if loaded is None or not (loaded.takes(1) and loaded.breaker.calm) or loaded.interface_digest != champion.interface_digest:
             return None
         begun = self._timer()
         try:
@@ -172,42 +220,77 @@ class Inference:
 
     async def _answer(self, call: Call, started: float) -> list[bytes]:
         records: list[PredictionRecord] = []
+        errors: list[TreadleError] = []
         for slot, rows in call.parts().items():
-            records += await self._attempts(call, slot, rows)
+            records += await self._attempts(call, slot, rows, errors)
         answered = {record.prediction_id: record for record in records if record.status == "ok"}
         failed = [record for record in records if record.status == "failed"]
         if len(answered) < len(call.ids):
             # The rows that other versions did answer are not told to the caller either, so they are not logged.
             await self.log(failed)
             self._count(call, failed)
-            raise PredictionFailed(call.table.model, sorted({f"Version {record.version}: {record.error}" for record in failed}))
+            raise _outcome(call.table.model, errors, failed)
         await self.log(records)
         self._count(call, records)
         self._metrics.duration(call.table.model).observe(self._timer() - started)
         return [answered[name].answer.encode() for name in call.ids]
 
-    async def _attempts(self, call: Call, chosen: Slot, rows: Sequence[int]) -> list[PredictionRecord]:
+    async def _attempts(self, call: Call, chosen: Slot, rows: Sequence[int], errors: list[TreadleError]) -> list[PredictionRecord]:
         """Ask one version after the other; return the failed attempts and, if one could answer, the answers."""
         failed: list[PredictionRecord] = []
+        policy, limits = call.routes.policy(call.table.model), self._limits(call)
         for slot in call.candidates(chosen):
             loaded = call.routes.loaded[slot.digest]
+            if not loaded.breaker.admits(self._timer(), reset=policy.reset):
+                errors.append(BreakerOpen(call.table.model, loaded.breaker.rests(self._timer(), reset=policy.reset)))
+                continue
             matrix: Floats | None = None
             started = self._timer()
             try:
                 matrix = call.encoded(loaded, rows)
-                scores = await loaded.run(matrix)
+                scores = await loaded.run(matrix, limits)
             except TreadleError as error:
+                self._failed(call, slot, error)
+                errors.append(error)
                 seconds = (self._timer() - started) / len(rows)
                 failed += _failures(call, slot, rows, matrix, error=error.sentence, seconds=seconds)
                 continue
+            except BaseException:
+                loaded.breaker.abandoned()
+                raise
+            self._succeeded(call, slot)
             seconds = (self._timer() - started) / len(rows)
-            told = _told(call, slot, rows, answers(loaded.interface, scores), fallback=slot is not chosen)
             fallback = slot is not chosen
+            told = _told(call, slot, rows, answers(loaded.interface, scores), fallback=fallback)
             return failed + [
                 call.record(slot, index, matrix[place], scores[place], told[place], seconds=seconds, fallback=fallback)
                 for place, index in enumerate(rows)
             ]
         return failed
+
+    def _limits(self, call: Call) -> Limits:
+        policy = call.routes.policy(call.table.model)
+        seconds = policy.deadline if call.asked.seconds is None else min(policy.deadline, call.asked.seconds)
+        return Limits(asyncio.get_running_loop().time() + seconds, seconds, policy.queue, call.asked.gone)
+
+    def _failed(self, call: Call, slot: Slot, error: TreadleError) -> None:
+        """Tell the breaker of the version, and the record if that has opened it."""
+        model, breaker = call.table.model, call.routes.loaded[slot.digest].breaker
+        if not isinstance(error, COUNTED):
+            breaker.abandoned()
+        elif breaker.failed(self._timer(), threshold=call.routes.policy(model).failures):
+            self._metrics.version(model, slot.version).breaker.set(1)
+            self._tell("breaker.opened", call, {"version": slot.version, "failures": breaker.failures, "error": error.sentence})
+
+    def _succeeded(self, call: Call, slot: Slot) -> None:
+        if call.routes.loaded[slot.digest].breaker.succeeded():
+            self._metrics.version(call.table.model, slot.version).breaker.set(0)
+            self._tell("breaker.closed", call, {"version": slot.version})
+
+    def _tell(self, kind: str, call: Call, data: dict[str, Any]) -> None:
+        # A full disk must not turn an answer into an error: /models shows the breaker too.
+        with suppress(LogUnavailable):
+            self._spool.append([EventRecord(kind, call.table.model, {"worker": os.getpid(), **data}, call.at)])
 
     def _count(self, call: Call, records: Sequence[PredictionRecord]) -> None:
         model = call.table.model
@@ -220,6 +303,18 @@ class Inference:
         for record in records:
             if record.status == "ok":
                 observe(float(np.frombuffer(record.scores, dtype=np.float32).max()))
+
+
+def _outcome(model: str, errors: Sequence[TreadleError], failed: Sequence[PredictionRecord]) -> TreadleError:
+    """Return what the caller is told when nobody could answer: what passes by itself is told as such."""
+    for kind in (DeadlineExceeded, ModelBusy):
+        for error in errors:
+            if isinstance(error, kind):
+                return error
+    resting = [error for error in errors if isinstance(error, BreakerOpen)]
+    if len(resting) == len(errors) and resting:
+        return min(resting, key=lambda error: error.retry_after)
+    return PredictionFailed(model, sorted({f"Version {record.version}: {record.error}" for record in failed}))
 
 
 def listed(payloads: object, field: str) -> list[object]:
@@ -252,7 +347,7 @@ def _failures(call: Call, slot: Slot, rows: Sequence[int], matrix: Floats | None
             version=slot.version,
             digest=slot.digest,
             generation=call.table.generation,
-            role=slot.role,
+            role=call.role(slot),
             at=call.at,
             seconds=seconds,
             row=b"" if matrix is None else matrix[place].tobytes(),

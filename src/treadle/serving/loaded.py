@@ -1,25 +1,43 @@
 """What a worker has in memory: versions that can answer, and the snapshot of them that a request captures."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from treadle.bundle.place import Bundle
 from treadle.engine.encode import Encoder
 from treadle.engine.session import Engine
-from treadle.errors import DeploymentsUnknown, ModelBusy, ModelNotReady, ModelNotServed
+from treadle.errors import DeadlineExceeded, DeploymentsUnknown, ModelBusy, ModelNotReady, ModelNotServed
+from treadle.serving.breaker import Breaker
 from treadle.serving.routing import Table
+from treadle.spec.policy import ServingPolicy
 
 INLINE_SECONDS = 0.001
 """Rows that take less than this are answered on the event loop: to hand them to a thread would cost more."""
 
-QUEUE = 64
-"""How many calls may wait for the thread of a slow version."""
+Gone = Callable[[], Awaitable[object]]
+"""Comes back when the caller has gone away."""
+
+
+class Abandoned(Exception):
+    """The caller went away before the answer was there: nobody is to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a call may take, and how it ends otherwise: ``until`` is a time of the event loop's clock, ``seconds`` after its start."""
+
+    until: float
+    seconds: float
+    queue: int
+    gone: Gone | None = None
 
 
 class Loaded:
@@ -38,6 +56,7 @@ class Loaded:
         self.lineage: dict[str, object] = msgspec.to_builtins(bundle.manifest.lineage)
         self._engine = Engine(bundle)
         self.row_seconds = self._engine.warm()
+        self.breaker = Breaker()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=bundle.digest[:12])
         self._waiting = 0
 
@@ -49,22 +68,51 @@ class Loaded:
         """Return the scores of rows that ``takes`` allows; raises as ``run``."""
         return self._engine.run(matrix)
 
-    async def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores of these rows.
+    async def run(self, matrix: NDArray[np.float32], limits: Limits) -> NDArray[np.float32]:
+        """Return the scores of these rows. What takes long runs in the version's own thread, and ends at the deadline or with its caller.
 
         Raises:
             InferenceFailed: the graph failed on these rows.
             ModelBusy: too many calls wait for the thread already.
+            DeadlineExceeded: the answer did not come in time.
+            Abandoned: the caller went away.
         """
         if self.takes(len(matrix)):
             return self._engine.run(matrix)
-        if self._waiting >= QUEUE:
+        if self._waiting >= limits.queue:
             raise ModelBusy(self._engine.name, self._waiting)
+        loop, halt = asyncio.get_running_loop(), ort.RunOptions()
         self._waiting += 1
+        job = self._thread.submit(self._engine.run, matrix, halt)
+        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left))
+        answer = asyncio.wrap_future(job)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.run, matrix)
+            await _first(answer, limits)
+            if answer.done():
+                return answer.result()
         finally:
-            self._waiting -= 1
+            # Not begun, it never runs; begun, it ends soon: nobody waits for it any more.
+            if not job.cancel():
+                halt.terminate = True
+        if limits.until <= loop.time():
+            raise DeadlineExceeded(self._engine.name, limits.seconds)
+        raise Abandoned
+
+    def _left(self) -> None:
+        self._waiting -= 1
+
+
+async def _first(answer: "asyncio.Future[NDArray[np.float32]]", limits: Limits) -> None:
+    """Wait for the answer, the deadline, or the caller to go."""
+    gone: asyncio.Future[Any] = asyncio.ensure_future(limits.gone() if limits.gone else asyncio.Event().wait())
+    either: set[asyncio.Future[Any]] = {answer, gone}
+    try:
+        await asyncio.wait(either, timeout=limits.until - asyncio.get_running_loop().time(), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+
+
+_DEFAULT = ServingPolicy()
 
 
 @dataclass(frozen=True)
@@ -80,15 +128,16 @@ class Refusal:
 class Routes:
     """Everything that a request needs, as it was at one moment.
 
-    ``tables`` and ``refused`` are by model, ``loaded`` by digest: an unchanged digest keeps its session. ``encoders`` are by model
-    and digest: what a row may carry beside what a version knows depends on the other versions of the model. ``trouble`` says why the
-    deployments cannot be read at present; ``read`` whether they ever were.
+    ``tables``, ``refused`` and ``policies`` are by model, ``loaded`` by digest: an unchanged digest keeps its session. ``encoders`` are
+    by model and digest: what a row may carry beside what a version knows depends on the other versions of the model. ``policies`` has
+    those that can be read here. ``trouble`` says why the deployments cannot be read at present; ``read`` whether they ever were.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     encoders: Mapping[tuple[str, str], Encoder] = field(default_factory=dict)
     loaded: Mapping[str, Loaded] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
+    policies: Mapping[str, ServingPolicy] = field(default_factory=dict)
     trouble: str = ""
     read: bool = False
 
@@ -116,6 +165,10 @@ class Routes:
     def encoder(self, table: Table) -> Encoder:
         """Return what checks the rows of requests: the champion's interface decides what is allowed, whoever answers."""
         return self.encoders[table.model, table.champion.digest]
+
+    def policy(self, model: str) -> ServingPolicy:
+        """Return what the model's policy says of slow and failing versions."""
+        return self.policies.get(model, _DEFAULT)
 
     @property
     def missing(self) -> list[str]:

@@ -37,6 +37,7 @@ class VersionMetrics:
     predictions: Counter
     errors: Counter
     loaded: Gauge
+    breaker: Gauge
 
 
 class ServingMetrics:
@@ -48,6 +49,9 @@ class ServingMetrics:
         self._predictions = Counter("ml_predictions", "Rows answered.", version, registry=registry)
         self._errors = Counter("ml_prediction_errors", "Rows that a version failed on.", version, registry=registry)
         self._loaded = Gauge("ml_model_loaded", "Workers with this version.", version, registry=registry, multiprocess_mode="livesum")
+        self._breaker = Gauge(
+            "ml_breaker_open", "Workers that leave this version alone.", version, registry=registry, multiprocess_mode="livesum"
+        )
         seconds = "Seconds from a decoded request to its logged answer."
         self._duration = Histogram("ml_prediction_duration_seconds", seconds, model, registry=registry, buckets=_DURATIONS)
         confidence = "Confidence of the answers."
@@ -59,7 +63,9 @@ class ServingMetrics:
 
     def _version(self, model: str, version: int) -> VersionMetrics:
         labels = (model, str(version))
-        return VersionMetrics(self._predictions.labels(*labels), self._errors.labels(*labels), self._loaded.labels(*labels))
+        return VersionMetrics(
+            self._predictions.labels(*labels), self._errors.labels(*labels), self._loaded.labels(*labels), self._breaker.labels(*labels)
+        )
 
 
 def reserve() -> None:

@@ -26,6 +26,9 @@ BODY_FIX = {
 
 REQUEST_ID = b"x-request-id"
 ENCODING = b"content-encoding"
+DEADLINE = b"x-request-deadline-ms"
+VERSION = b"x-treadle-version"
+LONGEST_DEADLINE = 86_400_000
 REQUEST_ID_LENGTH = 200
 
 
@@ -41,6 +44,31 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         allowed = f"1 to {REQUEST_ID_LENGTH} printable ASCII characters"
         raise RequestInvalid([FieldProblem("X-Request-ID", text[:20], allowed)], fix="Send another X-Request-ID, or none.")
     return text or None
+
+
+def seconds(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """Return how long the caller waits, if it says so.
+
+    Raises:
+        RequestInvalid: that is no whole number of milliseconds.
+    """
+    milliseconds = _whole(headers, DEADLINE, "X-Request-Deadline-Ms", LONGEST_DEADLINE)
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def version(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Return the version that the caller wants to be answered by, if it names one.
+
+    Raises:
+        RequestInvalid: that is no number of a version.
+    """
+    return _whole(headers, VERSION, "X-Treadle-Version", 2**31 - 1)
+
+
+async def left(receive: Receive) -> None:
+    """Come back when the caller has gone away. The body must have been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read(receive: Receive, *, seconds: float = BODY_SECONDS) -> bytes:
@@ -108,6 +136,16 @@ def member(payload: object, name: str) -> object:
         found = _keys_of(payload) if isinstance(payload, dict) else shown(payload)
         raise RequestInvalid([FieldProblem("", found, f"an object with the one key {name}")], fix=BODY_FIX[name])
     return payload[name]
+
+
+def _whole(headers: Iterable[tuple[bytes, bytes]], header: bytes, name: str, most: int) -> int | None:
+    for key, value in headers:
+        if key == header:
+            if value.isdigit() and len(value) <= len(str(most)) and 0 < int(value) <= most:
+                return int(value)
+            problem = FieldProblem(name, value[:20].decode("latin-1"), f"a whole number from 1 to {most}")
+            raise RequestInvalid([problem], fix=f"Send another {name}, or none.")
+    return None
 
 
 def _require_bounded(body: bytes | bytearray) -> None:

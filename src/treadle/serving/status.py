@@ -26,9 +26,18 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.DeploymentsUnknown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PredictionFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LogUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ModelBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.BreakerOpen: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.VersionNotDeployed: HTTPStatus.NOT_FOUND,
 }
 
-RETRY_AFTER: dict[type[TreadleError], str] = {errors.LogUnavailable: "1", errors.ModelNotReady: "5", errors.DeploymentsUnknown: "1"}
+RETRY_AFTER: dict[type[TreadleError], int] = {
+    errors.LogUnavailable: 1,
+    errors.ModelNotReady: 5,
+    errors.ModelBusy: 1,
+    errors.DeploymentsUnknown: 1,
+}
 """Seconds after which it is worth asking again, where the fault can pass without the caller; proxies and clients read it."""
 
 
@@ -45,7 +54,8 @@ def headers_of(error: TreadleError) -> dict[str, str] | None:
     """Return the headers that the status of an error asks for."""
     if status_of(error) == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
-    return {"Retry-After": RETRY_AFTER[type(error)]} if type(error) in RETRY_AFTER else None
+    seconds = error.retry_after if isinstance(error, errors.BreakerOpen) else RETRY_AFTER.get(type(error))
+    return {"Retry-After": str(seconds)} if seconds else None
 
 
 def told(what: str, fix: str = "", problems: tuple[FieldProblem, ...] = ()) -> dict[str, Any]:

@@ -71,6 +71,15 @@ class SloPolicy(Frozen):
     latency: Duration = Field(0.5, description="Longest p95 of a prediction.")
 
 
+class ServingPolicy(Frozen):
+    """What a worker does when a version is slow, or fails."""
+
+    deadline: Duration = Field(10.0, gt=0, description="Longest time until an answer; a caller may ask for less.")
+    queue: int = Field(64, ge=1, description="Most calls of one worker that wait for a slow version; one more is told to come back.")
+    failures: int = Field(5, ge=1, description="Failures in a row, errors and time-outs alike, after which a version is left alone.")
+    reset: Duration = Field(60.0, gt=0, description="How long it is left alone, until one call tries it again.")
+
+
 class RetrainPolicy(Frozen):
     """When and from what a new challenger is trained."""
 
@@ -142,6 +151,7 @@ class Policy(Frozen):
     labels: LabelPolicy = Field(LabelPolicy(), description="How late labels are counted.")
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a challenger meets live traffic.")
     slo: SloPolicy = Field(SloPolicy(), description="What callers are promised.")
+    serving: ServingPolicy = Field(ServingPolicy(), description="What a worker does when a version is slow, or fails.")
     retrain: RetrainPolicy = Field(RetrainPolicy(), description="When and from what a new challenger is trained.")
     retention: RetentionPolicy = Field(RetentionPolicy(), description="What `treadle gc` may remove.")
     approval: ApprovalPolicy = Field(ApprovalPolicy(), description="Who must agree before a version takes a role.")
@@ -149,5 +159,5 @@ class Policy(Frozen):
 
     @property
     def digest(self) -> str:
-        """The digest of the rules alone: the owner, what a person writes in the card, and how long things are kept judge nothing."""
-        return digest_of(self.model_dump(mode="json", exclude={"owner", "card", "retention"}))
+        """The digest of the rules alone: the owner, what a person writes in the card, how calls end and what is kept judge nothing."""
+        return digest_of(self.model_dump(mode="json", exclude={"owner", "card", "serving", "retention"}))

@@ -243,10 +243,11 @@ def recent_rows(conn: Connection, model: str, *, version: int, since: float, unt
 def canary_counts(conn: Connection, model: str, *, since: float) -> Mapping[int, Served]:
     """Return how each version did on the traffic routed to it after ``since``; a version without traffic has 0 rows.
 
-    Answers in place of a version that failed are not counted: they are no sample of traffic.
+    Answers in place of a version that failed, and of one that the caller has named, are not counted: they are no sample of traffic.
     """
     chosen = select(predictions.c.version, predictions.c.status, predictions.c.seconds)
     chosen = chosen.where(predictions.c.model == model, predictions.c.at > since, predictions.c.fallback == false())
+    chosen = chosen.where(predictions.c.role != "pinned")
     seconds: defaultdict[int, list[float]] = defaultdict(list)
     failed: defaultdict[int, int] = defaultdict(int)
     for version, status, took in conn.execute(chosen):

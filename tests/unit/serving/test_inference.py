@@ -1,34 +1,31 @@
 import asyncio
 import json
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests import small_bundles
 from tests.small_bundles import ROW
 from tests.small_service import Service
-from treadle.errors import LogUnavailable, ModelBusy, ModelNotReady, ModelNotServed, PredictionFailed, RequestInvalid
+from treadle.errors import (
+    BreakerOpen,
+    DeadlineExceeded,
+    LogUnavailable,
+    ModelBusy,
+    ModelNotReady,
+    ModelNotServed,
+    PredictionFailed,
+    RequestInvalid,
+    VersionNotDeployed,
+)
 from treadle.serving import loaded
-from treadle.serving.ids import uuid7
-from treadle.serving.loaded import Loaded
-
-UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
-@given(st.floats(0, 2**47 / 1000))
-def test_ids_are_of_version_7_and_carry_their_time(now: float) -> None:
-    name = uuid7(now)
-
-    assert UUID7.fullmatch(name)
-    assert int(name.replace("-", "")[:12], 16) == int(now * 1000)
-    assert uuid7(now) != name
+from treadle.serving.inference import Asked
+from treadle.serving.loaded import Abandoned, Limits, Loaded
 
 
 def test_an_answer_is_logged_as_it_was_given(service: Service) -> None:
@@ -210,9 +207,9 @@ def test_a_call_keeps_the_routes_it_began_with(service: Service, monkeypatch: py
     loaded_one = next(iter(old.loaded.values()))
     run = Loaded.run
 
-    async def swapped_meanwhile(self: Loaded, matrix: np.ndarray) -> np.ndarray:
+    async def swapped_meanwhile(self: Loaded, matrix: np.ndarray, limits: Limits) -> np.ndarray:
         inference.routes = replace(old, tables={}, loaded={})
-        return await run(self, matrix)
+        return await run(self, matrix, limits)
 
     monkeypatch.setattr(Loaded, "run", swapped_meanwhile)
 
@@ -226,9 +223,9 @@ def threads_of(version: Loaded, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     engine = version._engine  # noqa: SLF001 (to see which thread the graph runs in)
     run = engine.run
 
-    def watched(matrix: np.ndarray) -> np.ndarray:
+    def watched(*given: Any) -> np.ndarray:
         seen.append(threading.current_thread().name)
-        return run(matrix)
+        return run(*given)
 
     monkeypatch.setattr(engine, "run", watched)
     return seen
@@ -240,11 +237,11 @@ def test_a_slow_version_answers_in_a_thread_of_its_own_and_takes_no_more_than_a_
     service.follow(service.slot(small_bundles.slow(), 1))
     version = next(iter(service.inference.routes.loaded.values()))
     assert version.row_seconds > loaded.INLINE_SECONDS
-    monkeypatch.setattr(loaded, "QUEUE", 3)
     seen = threads_of(version, monkeypatch)
 
     async def all_at_once() -> list[object]:
-        return await asyncio.gather(*(version.run(np.ones((1, 2), np.float32)) for _ in range(5)), return_exceptions=True)
+        limits = Limits(asyncio.get_running_loop().time() + 60, 60, queue=3)
+        return await asyncio.gather(*(version.run(np.ones((1, 2), np.float32), limits) for _ in range(5)), return_exceptions=True)
 
     outcomes = asyncio.run(all_at_once())
 
@@ -264,3 +261,134 @@ def test_a_quick_version_answers_on_the_event_loop_unless_the_batch_is_long(serv
 
     here = threading.current_thread().name
     assert seen == [here, here, f"{version.digest[:12]}_0"]
+
+
+MANY = [ROW] * 100
+"""Rows that take a slow version some tenths of a second."""
+
+
+def ask(service: Service, asked: Asked, payload: object = ROW) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(asyncio.run(service.inference.predict("churn", payload, asked)))
+    return answer
+
+
+def ask_many(service: Service, asked: Asked) -> list[dict[str, Any]]:
+    return [json.loads(one) for one in asyncio.run(service.inference.predict_batch("churn", MANY, asked))]
+
+
+def test_a_deadline_ends_a_slow_call_and_frees_its_thread(service: Service) -> None:
+    service.follow(service.slot(small_bundles.slow(), 1))
+    clock = service.inference._timer  # noqa: SLF001 - what the service goes by
+    began = clock()
+    assert len(ask_many(service, Asked())) == len(MANY)
+    whole = clock() - began
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
+        ask_many(service, Asked(seconds=0.01))
+    began = clock()
+    ask(service, Asked())
+    assert clock() - began < whole / 2  # what was halted is over long before it would have been done
+    assert [record.status for record in service.predictions()] == [*["ok"] * len(MANY), *["failed"] * len(MANY), "ok"]
+
+
+def test_what_waits_past_its_deadline_is_never_begun(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.follow(service.slot(small_bundles.slow(), 1))
+    version = next(iter(service.inference.routes.loaded.values()))
+    seen = threads_of(version, monkeypatch)
+
+    async def one_after_the_other() -> list[object]:
+        loop, rows = asyncio.get_running_loop(), np.ones((len(MANY), 2), np.float32)
+        patient, hasty = (Limits(loop.time() + seconds, seconds, queue=9) for seconds in (60.0, 0.01))
+        return await asyncio.gather(*(version.run(rows, limits) for limits in (patient, hasty, hasty)), return_exceptions=True)
+
+    outcomes = asyncio.run(one_after_the_other())
+    assert [isinstance(outcome, DeadlineExceeded) for outcome in outcomes] == [False, True, True]
+    assert len(seen) == 1
+
+
+def test_a_caller_who_goes_away_costs_nothing_more(service: Service) -> None:
+    service.follow(service.slot(small_bundles.slow(), 1))
+
+    async def gone() -> None:
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(Abandoned):
+        ask_many(service, Asked(gone=gone))
+    assert service.predictions() == []
+    assert next(iter(service.inference.routes.loaded.values())).breaker.calm
+
+
+def test_a_full_queue_is_told_as_such(service: Service) -> None:
+    service.follow(service.slot(small_bundles.slow(), 1))
+    policy = service.inference.routes.policy("churn").model_copy(update={"queue": 1})
+    service.inference.routes = replace(service.inference.routes, policies={"churn": policy})
+
+    async def all_at_once() -> list[object]:
+        return await asyncio.gather(*(service.inference.predict("churn", ROW) for _ in range(3)), return_exceptions=True)
+
+    outcomes = asyncio.run(all_at_once())
+    assert [isinstance(outcome, ModelBusy) for outcome in outcomes] == [False, True, True]
+    assert next(iter(service.inference.routes.loaded.values())).breaker.calm
+
+
+FAILS = {"tenure": 9, "spend": 1.0}
+"""What the failing graph fails on."""
+
+
+def test_a_version_that_fails_again_and_again_is_left_alone_and_the_fallback_answers(service: Service) -> None:
+    service.follow(service.slot(small_bundles.failing(), 2), service.slot(small_bundles.answering(), 1, "fallback", 0.0))
+    for _ in range(7):
+        answer = service.predict(FAILS)
+        assert (answer["version"], answer["fallback"]) == (1, True)
+    assert [record.version for record in service.predictions() if record.status == "failed"] == [2] * 5
+    assert service.metric("ml_breaker_open", model_name="churn", model_version="2") == 1
+    assert [kind for kind, _ in service.events()].count("breaker.opened") == 1
+
+    # One call tries it after its rest: it fails, and the others do not wait for it.
+    service.ahead = 61
+    assert [service.predict(FAILS)["version"] for _ in range(3)] == [1] * 3
+    assert len([record for record in service.predictions() if record.status == "failed"]) == 6
+
+    # And once it answers, it is asked again.
+    service.ahead = 122
+    good = {"tenure": 1, "spend": 1.0}
+    assert [service.predict(good)["version"] for _ in range(2)] == [2, 2]
+    assert service.metric("ml_breaker_open", model_name="churn", model_version="2") == 0
+    assert [kind for kind, _ in service.events()].count("breaker.closed") == 1
+
+
+def test_with_nobody_to_stand_in_the_caller_is_told_when_to_come_back(service: Service) -> None:
+    service.follow(service.slot(small_bundles.failing(), 2))
+    for _ in range(5):
+        with pytest.raises(PredictionFailed):
+            service.predict(FAILS)
+    service.ahead = 10
+    with pytest.raises(BreakerOpen) as caught:
+        service.predict(FAILS)
+    assert 49 <= caught.value.retry_after <= 50
+    assert len(service.predictions()) == 5
+
+
+def test_time_outs_open_the_breaker_too(service: Service) -> None:
+    service.follow(service.slot(small_bundles.slow(), 2), service.slot(small_bundles.answering(), 1, "fallback", 0.0))
+    answered = [ask(service, Asked(seconds=0.002)) for _ in range(6)]
+    assert [(one["version"], one["fallback"]) for one in answered] == [(1, True)] * 6
+    assert len([record for record in service.predictions() if record.status == "failed"]) == 5
+
+
+def test_rows_that_a_version_does_not_take_say_nothing_of_its_health(service: Service) -> None:
+    wider = service.slot(small_bundles.answering(features=3), 2, "canary", 0.99, interface=small_bundles.WIDER)
+    service.follow(service.slot(small_bundles.answering(), 1, weight=0.01), wider)
+    for number in range(20):
+        assert service.predict({**ROW, "customer": f"c{number}"})["version"] == 1
+    assert service.inference.routes.loaded[wider.digest].breaker.calm
+
+
+def test_a_caller_may_name_the_version_and_nothing_stands_in_for_it(service: Service) -> None:
+    service.follow(service.slot(small_bundles.answering(), 1), service.slot(small_bundles.failing(), 2, "canary", 0.0))
+    assert ask(service, Asked(version=2), {"tenure": 1, "spend": 1.0})["version"] == 2
+    assert ask(service, Asked(version=1))["version"] == 1
+    assert [record.role for record in service.predictions()] == ["pinned", "pinned"]
+    with pytest.raises(PredictionFailed):
+        ask(service, Asked(version=2), FAILS)
+    with pytest.raises(VersionNotDeployed, match="Version 7 of churn is not deployed; deployed: 1, 2"):
+        ask(service, Asked(version=7))
