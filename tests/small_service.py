@@ -19,6 +19,7 @@ from treadle.serving.loaded import Routes
 from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.people import People
+from treadle.serving.policies import Policies
 from treadle.serving.spool import (
     ConsentRecord,
     EventRecord,
@@ -50,18 +51,20 @@ class Service:
         self.registry = CollectorRegistry()
         self.spool = SpoolWriter(self.spool_folder, segment_bytes=1_000_000)
         self.memory = Memory(folder / "followed.json")
+        workspace = Workspace(folder, settings or Settings(home=Path()))
+        self.policies = Policies(workspace)
         self._metrics = metrics = ServingMetrics(self.registry)
         self.inference = Inference(self.spool, metrics, clock=self.clock, timer=lambda: time.perf_counter() + self.ahead)
         self.connect: Callable[[], Store] = lambda: open_store(self.url)
-        self.follower = Follower(
-            self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, self.memory, clock=self.clock
-        )
-        self.people = People(Workspace(folder, settings or Settings(home=Path())), self._connected)
+        self.follower = self._follower()
+        self.people = People(workspace, self._connected)
         self.app = create_app(self.inference, self.registry, people=self.people, clock=self.clock)
 
     def _follower(self) -> Follower:
         place = BundlePlace(self.bundles)
-        return Follower(self.inference, self._connected, place, self.spool, self._metrics, self.memory, clock=self.clock)
+        return Follower(
+            self.inference, self._connected, place, self.spool, self._metrics, self.memory, policies=self.policies, clock=self.clock
+        )
 
     def clock(self) -> float:
         return self.now

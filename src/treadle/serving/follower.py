@@ -20,6 +20,7 @@ from treadle.serving.inference import Inference
 from treadle.serving.loaded import Loaded, Refusal, Routes
 from treadle.serving.memory import Followed, Memory
 from treadle.serving.metrics import ServingMetrics
+from treadle.serving.policies import Policies
 from treadle.serving.routing import Table, table
 from treadle.serving.spool import EventRecord, SpoolWriter
 from treadle.state import deployments
@@ -47,6 +48,7 @@ class Follower:
         metrics: ServingMetrics,
         memory: Memory,
         *,
+        policies: Policies,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._inference = inference
@@ -55,6 +57,7 @@ class Follower:
         self._spool = spool
         self._metrics = metrics
         self._memory = memory
+        self._policies = policies
         self._followed_now: dict[str, Deployment] = {}
         self._past: dict[str, frozenset[str]] = {}
         self._clock = clock
@@ -85,7 +88,7 @@ class Follower:
             routes = replace(routes if routes.read or routes.tables else self._remembered(routes), trouble=error.what)
             # The connections go too: what comes back may be another file under the same name, put there from a backup.
             self.close()
-        self._publish(routes)
+        self._publish(replace(routes, policies=self._policies.of(routes.tables)))
 
     def close(self) -> None:
         """Let go of the store."""

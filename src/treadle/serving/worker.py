@@ -22,6 +22,7 @@ from treadle.serving.inference import Inference
 from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics, reserve
 from treadle.serving.people import People
+from treadle.serving.policies import Policies
 from treadle.serving.spool import SpoolWriter
 from treadle.settings import Workspace
 from treadle.state.store import Store, open_store
@@ -43,7 +44,9 @@ def build(workspace: Workspace) -> HotPath:
     inference = Inference(spool, metrics)
     people = People(workspace, lambda: Store(workspace.store_url))
     memory = Memory(workspace.home / "serving" / "followed.json")
-    follower = Follower(inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics, memory)
+    follower = Follower(
+        inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics, memory, policies=Policies(workspace)
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
