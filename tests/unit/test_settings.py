@@ -100,7 +100,7 @@ class TestSettings:
 
     def test_an_unknown_variable_is_refused(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TREADLE_XYZZY", "1")
-        with pytest.raises(SettingsInvalid, match="unknown setting xyzzy: choose from bundle_dir, ") as caught:
+        with pytest.raises(SettingsInvalid, match="unknown setting xyzzy: choose from access, bundle_dir, ") as caught:
             load(root)
         assert "the environment" in caught.value.what
 

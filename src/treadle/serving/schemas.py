@@ -142,7 +142,7 @@ REASON = {
 """What the routes of approve and reject take, which FastAPI does not see."""
 
 SECURITY = {
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `treadle key add`."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `treadle keys create`."},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The same key."},
 }
 

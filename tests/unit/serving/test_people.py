@@ -52,7 +52,7 @@ def live(service: Service) -> Service:
 @pytest.fixture
 def ada(live: Service) -> dict[str, str]:
     """Return the headers by which ada says who she is."""
-    return {"X-API-Key": Keys(live.bundles.parent).add("ada", "approver")}
+    return {"X-API-Key": Keys(live.bundles.parent).create("ada", ["approve"])}
 
 
 @pytest.fixture
@@ -128,17 +128,17 @@ def test_a_401_names_the_three_ways(live: Service) -> None:
     assert "X-Forwarded-User is believed from the networks in the setting trusted_proxies" in told
 
 
-def test_a_viewer_is_a_403(live: Service) -> None:
-    answer = live.ask("POST", APPROVE, json=REASON, headers={"X-API-Key": Keys(live.bundles.parent).add("eve", "viewer")})
+def test_one_without_the_role_is_a_403(live: Service) -> None:
+    answer = live.ask("POST", APPROVE, json=REASON, headers={"X-API-Key": Keys(live.bundles.parent).create("eve", ["predict", "label"])})
     assert answer.status_code == 403
-    assert "eve has the role viewer; this needs the role approver." in error(answer)
+    assert "eve has the roles predict, label; this needs the role approve." in error(answer)
 
 
 def test_one_whom_the_policy_does_not_name_is_a_403_where_the_worker_can_read_it(live: Service, ada: dict[str, str]) -> None:
     folder = live.bundles.parent / "projects" / "churn"
     folder.mkdir(parents=True)
     (folder / "model.yaml").write_text(CONTRACT)
-    grace = {"X-API-Key": Keys(live.bundles.parent).add("grace", "admin")}
+    grace = {"X-API-Key": Keys(live.bundles.parent).create("grace", ["admin"])}
     answer = live.ask("POST", APPROVE, json=REASON, headers=grace)
     assert answer.status_code == 403
     assert "grace has no say about churn: choose from ada." in error(answer)
