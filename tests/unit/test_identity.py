@@ -196,8 +196,23 @@ def test_a_key_of_an_older_treadle_may_what_it_might(tmp_path: Path, role: str, 
     assert Keys(tmp_path).known()[0].roles == roles
 
 
-def entry(**changed: Any) -> list[dict[str, Any]]:
+def entry(**changed: object) -> list[dict[str, Any]]:
     return [{"name": "a", "roles": ["label"], "hash": "00" * 32, "added_at": 1.0} | changed]
+
+
+SPOILT: list[dict[str, Any]] = [
+    {"roles": []},
+    {"hash": ""},
+    {"hash": "00"},
+    {"hash": "zz" * 32},
+    {"added_at": "now"},
+    {"expires": 5.0},
+    {"rate": 5.0, "burst": 5},
+    {"slot": 0},
+    {"rate": 5.0, "burst": 5, "slot": -1},
+    {"rate": -5.0, "burst": 5, "slot": 1},
+    {"previous": "00"},
+]
 
 
 def test_the_entry_that_the_next_test_spoils_is_a_good_one(tmp_path: Path) -> None:
@@ -214,22 +229,7 @@ def test_the_entry_that_the_next_test_spoils_is_a_good_one(tmp_path: Path) -> No
         "7",
         '[{"name": "ada"}]',
         json.dumps([{"name": "a", "role": "god", "hash": "00" * 32, "added_at": 1}]),
-        *(
-            json.dumps(entry(**changed))
-            for changed in (
-                {"roles": []},
-                {"hash": ""},
-                {"hash": "00"},
-                {"hash": "zz" * 32},
-                {"added_at": "now"},
-                {"expires": 5.0},
-                {"rate": 5.0, "burst": 5},
-                {"slot": 0},
-                {"rate": 5.0, "burst": 5, "slot": -1},
-                {"rate": -5.0, "burst": 5, "slot": 1},
-                {"previous": "00"},
-            )
-        ),
+        *(json.dumps(entry(**changed)) for changed in SPOILT),
     ],
 )
 def test_a_file_of_keys_that_cannot_be_read_lets_nobody_in(tmp_path: Path, content: str) -> None:

@@ -5,37 +5,33 @@ it will be full again (the generic cell rate algorithm): one number says all, no
 share the number share the limit.
 """
 
-from typing import NamedTuple
-
 SLACK = 1e-3
 """Share of one token that a bucket may hand out beyond its burst, once and not again and again."""
 
 
-class Limit(NamedTuple):
+class Limit:
     """``rate`` requests per second in the long run, and ``burst`` at once; both are above 0, ``burst`` is a whole number."""
 
-    rate: float
-    burst: int
+    __slots__ = ("burst", "rate", "terms")
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        gap = 1 / rate
+        # The sum of many gaps is off by some bits: without the slack the last token of a burst would be lost to them.
+        self.terms = gap, burst * gap, burst * gap + gap * SLACK
 
 
-class Taken(NamedTuple):
-    """The moment at which the bucket is full again, after a request, and the seconds that the request has to ``wait``: 0 if it may go."""
-
-    full_at: float
-    wait: float
-
-
-def take(full_at: float, now: float, limit: Limit) -> Taken:
+def take(full_at: float, now: float, limit: Limit) -> tuple[float, float]:
     """Take one token from a bucket that is full at ``full_at``; both moments are in seconds of one clock.
 
-    A refused request takes nothing. A moment that no request of this limit could have left, because the limit was wider before or the
-    clock has begun anew, counts as an empty bucket.
+    Return the moment at which it is full again after that, and the seconds that the request has to wait: 0 if it may go. A refused
+    request takes nothing. A moment that no request of this limit could have left, because the limit was wider before or the clock
+    has begun anew, counts as an empty bucket.
     """
-    gap = 1 / limit.rate
-    # The sum of many gaps is off by some bits: without the slack the last token of a burst would be lost to them.
-    empty, slack = now + limit.burst * gap, gap * SLACK
-    start = max(full_at, now)
-    if start > empty + slack:
-        start = empty
+    gap, span, most = limit.terms
+    start = now if full_at < now else full_at  # noqa: FURB136 -- max() would cost as much as all the rest
+    if start > now + most:
+        start = now + span
     after = start + gap
-    return Taken(after, 0.0) if after <= empty + slack else Taken(start, after - empty)
+    return (after, 0.0) if after <= now + most else (start, after - now - span)

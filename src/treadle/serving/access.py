@@ -42,7 +42,11 @@ AUDITED: frozenset[Needs] = frozenset({"operate", "approve", "admin"})
 """A call that needs one of these is an event, with the name of the caller."""
 
 
+_READS = {part: rule.reads for part, rule in TABLE.items()}
+_WRITES = {part: rule.writes for part, rule in TABLE.items()}
+
+
 def needs(method: str, path: str) -> Needs:
     """Return what a request asks of its caller."""
-    rule = TABLE.get(path[1:].partition("/")[0], OTHERWISE)
-    return rule.reads if method in READS else rule.writes
+    part = path[1:].partition("/")[0]
+    return _READS.get(part, OTHERWISE.reads) if method in READS else _WRITES.get(part, OTHERWISE.writes)

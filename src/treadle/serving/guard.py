@@ -83,9 +83,10 @@ class Guard:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._app = app
+        self.app = app
         self._settings = workspace.settings
         self._header = workspace.settings.identity_header.lower().encode()
+        self._local = is_loopback(workspace.settings.host)
         self._keys = Keys(workspace.home)
         self._buckets = Buckets(workspace.home / "serving" / "buckets")
         self._refused = {reason: refused(reason) for reason in REASONS}
@@ -102,10 +103,10 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         who: Identity | Refusal = scope.get(IDENTITY) or self.admit(scope)
-        app = who if isinstance(who, Refusal) else self._app
+        app = who if isinstance(who, Refusal) else self.app
         actor = who.who if isinstance(who, Refusal) else who
         if actor is not None and needs(scope["method"], scope["path"]) in AUDITED:
             send = self._recorded(scope, receive, send, actor)
@@ -133,8 +134,11 @@ class Guard:
         if holder.limit is not None:
             wait = self._buckets.take(holder.slot, holder.limit, now)
             if wait:
-                return self._refuse("rate", RateExceeded(holder.identity.name, *holder.limit, wait), holder.identity)
-        return self._with_role(holder.identity, asked)
+                return self._refuse(
+                    "rate", RateExceeded(holder.identity.name, holder.limit.rate, holder.limit.burst, wait), holder.identity
+                )
+        who = holder.identity
+        return who if asked in who.roles else self._with_role(who, asked)
 
     def _with_role(self, who: Identity, asked: Needs) -> Identity | Refusal:
         if asked in {"key", "nothing"} or asked in who.roles:
@@ -166,7 +170,7 @@ class Guard:
         """Tell whether a request needs no key: a proxy has let it in, or nobody has ever made one and only this machine can call."""
         if self._settings.access == "proxy":
             return self._behind_proxy(scope)
-        return not self._ring.made and is_loopback(self._settings.host)
+        return self._local and not self._ring.made
 
     def _behind_proxy(self, scope: Scope) -> bool:
         """Tell whether a request comes from a proxy that may say who calls, or who may call."""
@@ -222,9 +226,11 @@ def _token(scope: Scope) -> bytes | None:
     found: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            if value[: len(BEARER)].lower() == BEARER:
-                if token := value[len(BEARER) :].strip():
-                    return bytes(token)
+            scheme = value[: len(BEARER)]
+            if scheme == b"Bearer " or scheme.lower() == BEARER:
+                token: bytes = value[len(BEARER) :].strip()
+                if token:
+                    return token
             elif found is None and value[: len(BASIC)].lower() == BASIC and scope["method"] in READS:
                 found = _password(value[len(BASIC) :])
         elif name == b"x-api-key" and value:
