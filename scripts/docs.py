@@ -27,7 +27,7 @@ SETTINGS = """# Settings
 
 A setting stands in `treadle.toml`, or in an environment variable, which wins. An empty value counts as not given; an unknown name is an
 error. `TREADLE_WORKSPACE` names the folder of the workspace itself; without it, it is the nearest folder with a `treadle.toml`, from the
-current one upwards. `TREADLE_KEY` holds a person's key ([approvals](../guides/approvals.md)): it is no setting and stands in no file.
+current one upwards. `TREADLE_KEY` holds a key ([keys](../guides/keys.md)): it is no setting and stands in no file.
 
 | in treadle.toml | variable | type | default | meaning |
 |---|---|---|---|---|

