@@ -210,6 +210,7 @@ SPOILT: list[dict[str, Any]] = [
     {"rate": 5.0, "burst": 5},
     {"slot": 0},
     {"rate": 5.0, "burst": 5, "slot": -1},
+    {"rate": 5.0, "burst": 5, "slot": 10**12},
     {"rate": -5.0, "burst": 5, "slot": 1},
     {"previous": "00"},
 ]
@@ -226,6 +227,7 @@ def test_the_entry_that_the_next_test_spoils_is_a_good_one(tmp_path: Path) -> No
         "{",
         "[1]",
         '{"keys": []}',
+        "[" * 100_000,
         "7",
         '[{"name": "ada"}]',
         json.dumps([{"name": "a", "role": "god", "hash": "00" * 32, "added_at": 1}]),

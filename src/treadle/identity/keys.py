@@ -28,6 +28,9 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,98}[A-Za-z0-9])?")
 HIGHEST_RATE = 100_000
 """Requests per second; a worker answers fewer."""
 
+SLOTS = 1_000_000
+"""How many places there can be for the buckets of keys."""
+
 PLACE = 8
 """Bytes of a hash by which its holder is looked up."""
 
@@ -259,7 +262,7 @@ def _read(path: Path) -> Keyring:
         for key in keys:
             _require_sound(key)
         return Keyring(keys, made=True)
-    except (OSError, ValueError, TypeError, msgspec.ValidationError, RolesInvalid, KeyLimitInvalid) as error:
+    except (OSError, ValueError, TypeError, RecursionError, msgspec.ValidationError, RolesInvalid, KeyLimitInvalid) as error:
         raise KeysInvalid(path, str(error).splitlines()[0].rstrip(".")) from error
 
 
@@ -277,7 +280,7 @@ def _require_sound(key: Key) -> None:
         RolesInvalid, KeyLimitInvalid, ValueError: a role, a limit or a hash is none.
     """
     roles_of(key.roles)
-    if (limit_of(key.rate, key.burst) is None) != (key.slot is None) or (key.slot or 0) < 0:
+    if (limit_of(key.rate, key.burst) is None) != (key.slot is None) or not 0 <= (key.slot or 0) < SLOTS:
         message = f"the limit of {key.name} and its slot do not fit together"
         raise ValueError(message)
     if any(len(bytes.fromhex(hashed)) != sha256().digest_size for hashed in (key.hash, *filter(None, (key.previous,)))):

@@ -232,6 +232,14 @@ def test_the_routes_are_described(live: Service) -> None:
         assert operation["security"] == [{"key": []}, {"bearer": []}]
         assert set(operation["responses"]) == {"202", "4XX", "503"}
     assert set(described["components"]["securitySchemes"]) == {"key", "bearer"}
+    assert described["security"] == [{}, {"key": []}, {"bearer": []}]
+
+
+def test_every_route_but_the_probes_is_described_with_its_refusals(live: Service) -> None:
+    paths = live.ask("GET", "/openapi.json").json()["paths"]
+    told = {path: set(next(iter(operations.values()))["responses"]) for path, operations in paths.items()}
+    assert {path for path, codes in told.items() if not (codes >= {"401", "403", "429"} or "4XX" in codes)} == {"/health", "/ready"}
+    assert told["/predict/churn"] >= {"200", "401", "403", "404", "422", "429", "503"}
 
 
 def test_the_address_of_a_caller_is_not_taken_from_a_header(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
