@@ -227,7 +227,7 @@ def test_the_entry_that_the_next_test_spoils_is_a_good_one(tmp_path: Path) -> No
         "{",
         "[1]",
         '{"keys": []}',
-        "[" * 100_000,
+        pytest.param("[" * 100_000, id="deep"),
         "7",
         '[{"name": "ada"}]',
         json.dumps([{"name": "a", "role": "god", "hash": "00" * 32, "added_at": 1}]),
