@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle.identity import key_header
 from treadle.projects import Project
 from treadle.serving.inference import BATCH_ROWS
-from treadle.settings import Workspace, http_address
+from treadle.settings import Workspace
 
 if TYPE_CHECKING:
     from treadle.simulation.traffic import Pace, Tally
@@ -30,7 +31,7 @@ def address(workspace: Workspace) -> str:
     Raises:
         ServiceUnreachable: the service takes a free port, so that it alone knows its address.
     """
-    url = http_address(workspace.settings.host, workspace.settings.port)
+    url = workspace.api_url()
     if workspace.settings.port == 0:
         raise ServiceUnreachable(url, "the setting port is 0, so the service took a free one and said which when it started.")
     return url
@@ -139,7 +140,7 @@ def _whole(field: str) -> str:
 
 def _ask(url: str, path: str, model: str, key: str, body: Mapping[str, Any] | None = None, named: Callable[[str], str] = _whole) -> Any:
     """Return the value of ``key`` in the service's answer to a GET or, with a body, to a POST; ``named`` says what to call a field."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", **key_header()}
     content = None if body is None else json.dumps(body)
     try:
         method = "GET" if body is None else "POST"

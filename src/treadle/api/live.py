@@ -77,7 +77,7 @@ def predict(
     from treadle.engine.encode import example
     from treadle.projects import find
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     project, address = find(place, model), url or client.address(place)
     if isinstance(rows, str | Path):
         return asking.ask(place, asking.Source(address, project, Path(rows), raw), say=say, progress=progress)
@@ -104,7 +104,7 @@ def predict_file(
     from treadle.console import asking
     from treadle.projects import find
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     source = asking.Source(url or client.address(place), find(place, model), Path(file), raw)
     return asking.ask_into(Path(out), source, say=say, progress=progress)
 
@@ -135,7 +135,7 @@ def label(
     from treadle import client
     from treadle.projects import find
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     find(place, model)
     content = {"prediction_id": prediction, "request_id": request, "entity": entity, "value": value, "at": at}
     return client.label(url or client.address(place), model, content)
@@ -168,7 +168,7 @@ def simulate(
     from treadle.projects import find
     from treadle.simulation.traffic import Pace
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     pace = Pace(rate=rate, delay=delay)
     return client.simulate(place, find(place, model), pace, url=url or client.address(place), seconds=seconds, shifted=shifted, seed=seed)
 

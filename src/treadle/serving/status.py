@@ -18,6 +18,7 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.NobodyNamed: HTTPStatus.UNAUTHORIZED,
     errors.KeyUnknown: HTTPStatus.UNAUTHORIZED,
     errors.RoleMissing: HTTPStatus.FORBIDDEN,
+    errors.RateExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAsked: HTTPStatus.FORBIDDEN,
     errors.NothingToConsent: HTTPStatus.NOT_FOUND,
     errors.KeysInvalid: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -54,7 +55,8 @@ def headers_of(error: TreadleError) -> dict[str, str] | None:
     """Return the headers that the status of an error asks for."""
     if status_of(error) == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
-    seconds = error.retry_after if isinstance(error, errors.BreakerOpen) else RETRY_AFTER.get(type(error))
+    timed = isinstance(error, errors.BreakerOpen | errors.RateExceeded)
+    seconds = error.retry_after if timed else RETRY_AFTER.get(type(error))
     return {"Retry-After": str(seconds)} if seconds else None
 
 

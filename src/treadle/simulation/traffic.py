@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from treadle.errors import ServiceUnreachable
+from treadle.identity import key_header
 from treadle.simulation.world import World
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 
@@ -86,7 +87,8 @@ class Traffic:
         Raises:
             ServiceUnreachable: nothing answers at the address when the stream starts.
         """
-        async with httpx.AsyncClient(base_url=self._url, timeout=30, limits=httpx.Limits(max_connections=32)) as client:
+        limits = httpx.Limits(max_connections=32)
+        async with httpx.AsyncClient(base_url=self._url, timeout=30, limits=limits, headers=key_header()) as client:
             await self._require(client)
             end = self._clock() + seconds
             while self._clock() < end and not (stop and stop.is_set()):
@@ -97,7 +99,7 @@ class Traffic:
 
     async def settle(self) -> None:
         """Tell the labels that are still due, at once."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self._url, timeout=30, headers=key_header()) as client:
             await self._tell_labels(client, before=math.inf)
 
     async def _require(self, client: httpx.AsyncClient) -> None:
