@@ -211,6 +211,11 @@ def _refuse_unknown(source: str, keys: Iterable[str]) -> None:
         raise SettingsInvalid(source, [f"unknown setting {key}: {choose_from(get_close_matches(key, known) or known)}" for key in unknown])
 
 
+def own_key() -> str | None:
+    """Return the key of whoever runs this process, from TREADLE_KEY."""
+    return os.environ.get(KEY_VARIABLE, "").strip() or None
+
+
 def http_address(host: str, port: int) -> str:
     """Return where a port of a host is asked; the host may be a number of IPv6, or stand for all of this machine's."""
     host = _EVERYWHERE.get(host, host)

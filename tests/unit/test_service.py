@@ -1,4 +1,4 @@
-"""The client's side of a conversation: rows that cannot be read, and whatever may answer at an address."""
+"""The service of a workspace as a person asks it: rows that cannot be read, and whatever may answer at an address."""
 
 import io
 import json
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from treadle import client
+from treadle import service
+from treadle.client import Client
 from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.settings import Settings, Workspace
 
@@ -21,12 +22,12 @@ from treadle.settings import Settings, Workspace
 def test_rows_come_in_three_shapes(tmp_path: Path, content: str, rows: list[dict[str, int]]) -> None:
     path = tmp_path / "rows.json"
     path.write_text(content)
-    assert client.read_rows(path) == rows
+    assert service.read_rows(path) == rows
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}'))
-    assert client.read_rows(Path("-")) == [{"a": 1}]
+    assert service.read_rows(Path("-")) == [{"a": 1}]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,13 @@ def test_a_bad_row_file_is_named_with_its_reason(tmp_path: Path, content: bytes,
     path = tmp_path / "rows.json"
     path.write_bytes(content)
     with pytest.raises(RowFileInvalid, match=said) as caught:
-        client.read_rows(path)
+        service.read_rows(path)
     assert str(path) in str(caught.value)
 
 
 def test_a_row_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RowFileInvalid, match=r"nowhere.json cannot be used: No such file or directory\."):
-        client.read_rows(tmp_path / "nowhere.json")
+        service.read_rows(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,17 @@ def test_a_row_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_address_is_that_of_the_settings(host: str, url: str) -> None:
-    assert client.address(Workspace(Path(), Settings(host=host))) == url
+    assert service.address(Workspace(Path(), Settings(host=host))) == url
 
 
 def test_a_service_on_a_free_port_must_be_named() -> None:
     with pytest.raises(ServiceUnreachable, match=r"the setting port is 0.*\n.*--url"):
-        client.address(Workspace(Path(), Settings(port=0)))
+        service.address(Workspace(Path(), Settings(port=0)))
+
+
+def ask(url: str, rows: list[dict[str, int]], places: list[str]) -> None:
+    with Client(url, retries=0) as client:
+        service.ask_rows(client, "iris", rows, places)
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -109,7 +115,7 @@ def test_somebody_else_at_the_address_is_called_so(stranger: tuple[str, type[Str
     url, handler = stranger
     handler.status, handler.body = status, body
     with pytest.raises(NoService, match=url):
-        client.ask_rows(url, "iris", [{}], ["row 1"])
+        ask(url, [{}], ["row 1"])
 
 
 def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type[Stranger]]) -> None:
@@ -119,14 +125,14 @@ def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type
         b'{"error": {"what": "The request has 1 problem.", "fix": "Look.", "problems": [{"field": "", "value": 1, "allowed": "x"}]}}'
     )
     with pytest.raises(RequestRefused) as caught:
-        client.ask_rows(url, "iris", [{}], ["row 1"])
+        ask(url, [{}], ["row 1"])
     assert str(caught.value) == f"The service at {url} refuses this (422): The request has 1 problem.\n  - the row is 1; allowed: x\nLook."
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "localhost:8000", "http://[", "http://nowhere.invalid", "ftp://127.0.0.1"])
 def test_an_address_where_nothing_answers_is_named(url: str) -> None:
     with pytest.raises(ServiceUnreachable) as caught:
-        client.ask_rows(url, "iris", [{}], ["row 1"])
+        ask(url, [{}], ["row 1"])
     assert f"No service answers at {url}: " in str(caught.value)
     assert "treadle serve" in str(caught.value)
 
@@ -138,5 +144,5 @@ def test_a_refused_field_is_named_by_the_row_of_the_file(stranger: tuple[str, ty
     problems = [{"field": field, "value": 1, "allowed": "x"} for field in fields]
     handler.body = json.dumps({"error": {"what": "No.", "fix": "", "problems": problems}}).encode()
     with pytest.raises(RequestRefused) as caught:
-        client.ask_rows(url, "iris", [{}, {}], ["line 2", "line 5"])
+        ask(url, [{}, {}], ["line 2", "line 5"])
     assert [line.partition(" is 1")[0] for line in caught.value.problems] == ["line 5: tenure", "line 2", "rows.7.tenure", "rows"]
