@@ -46,10 +46,10 @@ class Conversation:
         headers = headers_of(request_id=asked.request_id, traceparent=asked.traceparent)
         until = self._until(asked.deadline)
         whole = list(pieces("rows", rows))
+        # A part of a batch needs an id of its own: the service numbers the rows of each request from 0.
+        parts = [headers, *(headers | headers_of(request_id=f"{headers['X-Request-ID']}.{number}") for number in range(1, len(whole)))]
         found: list[Prediction] = []
-        for number, piece in enumerate(whole):
-            # A part of a batch needs an id of its own: the service numbers the rows of each request from 0.
-            part = headers if number == 0 else headers | headers_of(request_id=f"{headers['X-Request-ID']}.{number}")
+        for part, piece in zip(parts, whole, strict=False):
             read = partial(_answers, piece.size, part["X-Request-ID"])
             request = Request("POST", path_of("predict", model, "batch"), read, piece.body, part)
             found += yield from self._part("rows", request, piece, until, whole, found)
@@ -130,4 +130,6 @@ def _placed(error: TreadleError, key: str, start: int) -> TreadleError:
         number, dot, name = rest.partition(".")
         known = first == key and number.isdigit()
         fields.append(one._replace(field=f"{key}.{int(number) + start}{dot}{name}") if known else one)
-    return type(error)(error.url, error.status, error.said, fields=fields, fix=error.fix, retry_after=error.retry_after)
+    placed = type(error)(error.url, error.status, error.said, fields=fields, fix=error.fix, retry_after=error.retry_after)
+    placed.lost = error.lost
+    return placed

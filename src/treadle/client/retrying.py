@@ -103,7 +103,7 @@ def exchange(terms: Terms, request: Request[T], until: Deadline) -> Talk[T]:
         DeadlineExceeded: the time is over.
         NoService: what answers is something else.
     """
-    last, cause, number = "there was no time to ask", None, 0
+    last, cause, number, lost = "there was no time to ask", None, 0, 0
     while left := until.left():
         number += 1
         seconds = min(terms.timeout, left)
@@ -111,16 +111,17 @@ def exchange(terms: Terms, request: Request[T], until: Deadline) -> Talk[T]:
         if not isinstance(found, _Trouble):
             return found
         last, cause = found.words, found.error
+        lost += isinstance(cause, AnswerLost)
         if found.late and left <= terms.timeout:
             break  # it was the deadline that ended the attempt
         pause = _pause(terms, number, found.asked)
         too_long = pause > PATIENCE_SECONDS or (found.asked is not None and pause >= until.left())
         if not found.again or number > terms.retries or too_long:
-            raise found.error
+            raise _last(terms, found, number, lost)
         if pause >= until.left():
             break
         yield Pause(pause)
-    raise DeadlineExceeded(terms.url, until.seconds, last, attempts=number) from cause
+    raise DeadlineExceeded(terms.shown, until.seconds, last, attempts=number, lost=lost) from cause
 
 
 def retry_after(text: str | None, now: float) -> float | None:
@@ -147,6 +148,15 @@ def _pause(terms: Terms, number: int, asked: float | None) -> float:
     return (asked or 0.0) + terms.clocks.chance() * min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(number - 1, 30))
 
 
+def _last(terms: Terms, found: _Trouble, number: int, lost: int) -> TreadleError:
+    """Return the error that ends a call; what may have been carried out by an earlier attempt is not hidden by a later one."""
+    if lost and type(found.error) is ServiceUnreachable:
+        return AnswerLost(terms.shown, found.words, attempts=number, lost=lost)
+    if isinstance(found.error, ServiceUnreachable | RequestRefused):
+        found.error.lost = lost
+    return found.error
+
+
 def _judged(terms: Terms, request: Request[T], outcome: Outcome, number: int) -> T | _Trouble:
     """Return what was asked for, or what went wrong."""
     if not isinstance(outcome, Reply):
@@ -161,12 +171,12 @@ def _unanswered(terms: Terms, request: Request[Any], outcome: Exception | None, 
     """Judge an attempt to which nothing came back."""
     said = str(outcome) or type(outcome).__name__
     if isinstance(outcome, HOPELESS):
-        return _Trouble(ServiceUnreachable(terms.url, said), said)
-    if isinstance(outcome, NOT_SENT):
-        return _Trouble(ServiceUnreachable(terms.url, said, attempts=number), said, again=True, late=isinstance(outcome, LATE))
+        return _Trouble(ServiceUnreachable(terms.shown, said), said)
+    if isinstance(outcome, NOT_SENT):  # also after a time-out: that of a connection is shorter than that of an answer
+        return _Trouble(ServiceUnreachable(terms.shown, said, attempts=number), said, again=True)
     # After a time-out the service is probably still at work on it: to send it again would make it slower yet.
     late = isinstance(outcome, LATE)
-    return _Trouble(AnswerLost(terms.url, said, attempts=number), said, again=request.again and not late, late=late)
+    return _Trouble(AnswerLost(terms.shown, said, attempts=number), said, again=request.again and not late, late=late)
 
 
 def _refusal(terms: Terms, request: Request[Any], reply: Reply, number: int) -> _Trouble:
@@ -176,12 +186,12 @@ def _refusal(terms: Terms, request: Request[Any], reply: Reply, number: int) -> 
     if reply.status in NOT_NOW:
         asked = retry_after(reply.headers.get("retry-after"), terms.clocks.now())
         said = told or answers.Failure("it says no more than that.", "Try again later.", ())
-        error = ServiceUnavailable(terms.url, reply.status, said.what, fields=said.fields, fix=said.fix, retry_after=asked)
+        error = ServiceUnavailable(terms.shown, reply.status, said.what, fields=said.fields, fix=said.fix, retry_after=asked)
         return _Trouble(error, said.what, again=True, asked=asked)
     if told is not None:
-        return _Trouble(RequestRefused(terms.url, reply.status, told.what, fields=told.fields, fix=told.fix), told.what, late=late)
+        return _Trouble(RequestRefused(terms.shown, reply.status, told.what, fields=told.fields, fix=told.fix), told.what, late=late)
     if late or reply.status == HTTPStatus.BAD_GATEWAY:
         words = f"a proxy before it says {reply.status}"
-        return _Trouble(AnswerLost(terms.url, words, attempts=number), words, again=request.again and not late, late=late)
+        return _Trouble(AnswerLost(terms.shown, words, attempts=number), words, again=request.again and not late, late=late)
     words = f"it answers {reply.status} to {request.path}, in words of its own."
-    return _Trouble(NoService(terms.url, words), words)
+    return _Trouble(NoService(terms.shown, words), words)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -46,6 +47,11 @@ class Terms:
     retries: int
     clocks: Clocks = field(default_factory=Clocks)
 
+    @property
+    def shown(self) -> str:
+        """The address as an error may tell it: without the password that stands in it."""
+        return re.sub(r"//[^/@]*@", "//", self.url)
+
     def connections(self) -> dict[str, Any]:
         """Return what a client of httpx is made with.
 
@@ -70,9 +76,9 @@ class Terms:
         try:
             address = httpx.URL(self.url)
         except httpx.InvalidURL as error:
-            raise ServiceUnreachable(self.url, str(error)) from error
+            raise ServiceUnreachable(self.shown, str(error)) from error
         if address.scheme not in {"http", "https"} or not address.host:
-            raise ServiceUnreachable(self.url, "an address begins with http:// or https://, and names a host")
+            raise ServiceUnreachable(self.shown, "an address begins with http:// or https://, and names a host")
         return address
 
 

@@ -11,6 +11,7 @@ class ServiceUnreachable(TreadleError):
 
     def __init__(self, url: str, reason: str, *, attempts: int = 1) -> None:
         self.attempts = attempts
+        self.lost = 0
         super().__init__(
             f"No service answers at {url}: {reason.rstrip('.')}{_times(attempts)}.",
             fix="Start it with `treadle serve`, or name another with --url.",
@@ -18,10 +19,11 @@ class ServiceUnreachable(TreadleError):
 
 
 class AnswerLost(ServiceUnreachable):
-    """A request was sent and no answer came. The service may have done what was asked, in each of ``attempts``."""
+    """A request was sent and no answer came. Of its ``attempts`` so many as are ``lost`` may have been carried out."""
 
-    def __init__(self, url: str, reason: str, *, attempts: int = 1) -> None:
+    def __init__(self, url: str, reason: str, *, attempts: int = 1, lost: int = 1) -> None:
         self.attempts = attempts
+        self.lost = lost
         TreadleError.__init__(
             self,
             f"The service at {url} was asked and did not answer: {reason.rstrip('.')}{_times(attempts)}.",
@@ -30,10 +32,11 @@ class AnswerLost(ServiceUnreachable):
 
 
 class DeadlineExceeded(TreadleError):
-    """A call has no answer at its deadline; ``attempts`` says how often it was sent until then."""
+    """A call has no answer at its deadline; it was sent ``attempts`` times, of which ``lost`` may have been carried out."""
 
-    def __init__(self, url: str, seconds: float, last: str, *, attempts: int) -> None:
+    def __init__(self, url: str, seconds: float, last: str, *, attempts: int, lost: int = 0) -> None:
         self.attempts = attempts
+        self.lost = lost
         super().__init__(
             f"The service at {url} gave no answer within the deadline of {seconds:g} s: {last.rstrip('.')}{_times(attempts)}.",
             fix="Give a longer deadline, or ask for less at once; docs/guides/client.md says what the log then holds.",
@@ -41,7 +44,10 @@ class DeadlineExceeded(TreadleError):
 
 
 class RequestRefused(TreadleError):
-    """The service refused a request. ``status``, ``said`` and ``fields``, a line per refused value, are its own words."""
+    """The service refused a request. ``status``, ``said`` and ``fields``, a line per refused value, are its own words.
+
+    ``lost``: how many earlier attempts had no answer, and may have been carried out.
+    """
 
     verb = "refuses this"
 
@@ -53,6 +59,7 @@ class RequestRefused(TreadleError):
         self.said = said
         self.fields = tuple(fields)
         self.retry_after = retry_after
+        self.lost = 0
         super().__init__(
             f"The service at {url} {self.verb} ({status}): {said}",
             problems=[f"{one.field or 'the row'} is {one.value!r}; allowed: {one.allowed}" for one in fields],

@@ -132,6 +132,16 @@ def test_what_is_no_address_is_told_at_once(kind: type, url: str) -> None:
         kind(url)
 
 
+def test_a_password_in_the_address_is_not_told(caller: Caller) -> None:
+    transport = httpx.MockTransport(caller.answered_by(refusal(422)))
+    with Client("http://ada:hush@service", transport=transport) as client, pytest.raises(RequestRefused, match="//service ref") as caught:
+        client.predict("churn", ROW)
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ServiceUnreachable) as told:
+        Client("ftp://ada:hush@service")
+    assert "hush" not in str(told.value)
+
+
 def test_a_path_before_the_service_is_kept(caller: Caller) -> None:
     service = caller.answered_by(said(200))
     transport = httpx.MockTransport(service)
@@ -152,6 +162,12 @@ def test_a_batch_keeps_its_order_over_as_many_requests_as_it_takes(caller: Calle
     assert [asked.headers["traceparent"] for asked in service.asked] == ["t"] * 3
     assert [found[place].request_id for place in (0, 999, 1000, 2500)] == ["b/0", "b/999", "b.1/0", "b.2/500"]
     assert json.loads(found[7].answer) == {**ANSWER, "prediction_id": "p-7"}
+
+
+def test_an_id_that_leaves_no_room_for_those_of_the_parts_is_refused_before_anything_is_sent(caller: Caller) -> None:
+    with pytest.raises(NotSendable, match="request id"):
+        caller("predict_batch", "churn", [ROW] * 1001, request_id="x" * 199)
+    assert caller.service.asked == []
 
 
 def test_rows_of_many_bytes_go_in_more_requests(caller: Caller) -> None:

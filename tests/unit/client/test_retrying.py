@@ -28,9 +28,14 @@ from treadle.errors import (
     TreadleError,
 )
 
-NOT_SENT = [httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), httpx.PoolTimeout("full")]
-BROKEN = [httpx.ReadError("reset"), httpx.WriteError("reset"), httpx.RemoteProtocolError("gone"), httpx.Response(502, text="<html>")]
-LATE = [httpx.ReadTimeout("slow"), httpx.WriteTimeout("slow"), httpx.Response(504, text="<html>")]
+NOT_SENT: list[Answer] = [httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), httpx.PoolTimeout("full")]
+BROKEN: list[Answer] = [
+    httpx.ReadError("reset"),
+    httpx.WriteError("reset"),
+    httpx.RemoteProtocolError("gone"),
+    httpx.Response(502, text="<html>"),
+]
+LATE: list[Answer] = [httpx.ReadTimeout("slow"), httpx.WriteTimeout("slow"), httpx.Response(504, text="<html>")]
 
 
 @pytest.mark.parametrize("trouble", [*NOT_SENT, *BROKEN, refusal(503), refusal(429), httpx.Response(503, text="<html>")], ids=repr)
@@ -129,6 +134,41 @@ def test_what_cannot_be_sent_at_all_is_not_tried_twice(caller: Caller) -> None:
     with pytest.raises(ServiceUnreachable, match="bad header"):
         caller("predict", "churn", ROW)
     assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [(NOT_SENT[0], AnswerLost), (refusal(503), ServiceUnavailable), (refusal(422), RequestRefused), (BROKEN[0], AnswerLost)],
+    ids=repr,
+)
+def test_a_later_failure_does_not_hide_that_an_earlier_attempt_may_have_been_carried_out(
+    caller: Caller, last: Answer, kind: type[TreadleError]
+) -> None:
+    caller.answered_by(NOT_SENT[0], BROKEN[0], BROKEN[1], last)
+    with pytest.raises(kind) as caught:
+        caller("predict", "churn", ROW)
+    assert type(caught.value) is kind
+    assert caught.value.lost == (3 if last is BROKEN[0] else 2)  # type: ignore[attr-defined]
+
+
+def test_without_a_lost_attempt_none_is_told(caller: Caller) -> None:
+    caller.answered_by(NOT_SENT[0])
+    with pytest.raises(ServiceUnreachable) as caught:
+        caller("predict", "churn", ROW)
+    assert caught.value.lost == 0
+
+
+def test_a_deadline_tells_what_may_have_been_carried_out(caller: Caller) -> None:
+    caller.answered_by(BROKEN[0], NOT_SENT[0], httpx.ReadTimeout("slow"))
+    with pytest.raises(DeadlineExceeded) as caught:
+        caller("predict", "churn", ROW, deadline=9)
+    assert (caught.value.attempts, caught.value.lost) == (3, 2)
+
+
+def test_a_connection_that_takes_long_is_tried_again_before_the_deadline(caller: Caller) -> None:
+    service = caller.answered_by(httpx.ConnectTimeout("slow"), said(200), took=5.0)
+    assert caller("predict", "churn", ROW, deadline=20).attempts == 2
+    assert len(service.asked) == 2
 
 
 # pauses
