@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from treadle import service
-from treadle.client import Client
-from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle.client import Client, Label
+from treadle.errors import BatchUnfinished, NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.settings import Settings, Workspace
 
 
@@ -86,8 +86,10 @@ class Stranger(BaseHTTPRequestHandler):
 
     status = 200
     body = b""
+    shown = ""
 
     def do_POST(self) -> None:
+        type(self).shown = self.headers.get("authorization", "")
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(self.status)
         self.send_header("content-length", str(len(self.body)))
@@ -146,3 +148,51 @@ def test_a_refused_field_is_named_by_the_row_of_the_file(stranger: tuple[str, ty
     with pytest.raises(RequestRefused) as caught:
         ask(url, [{}, {}], ["line 2", "line 5"])
     assert [line.partition(" is 1")[0] for line in caught.value.problems] == ["line 5: tenure", "line 2", "rows.7.tenure", "rows"]
+
+
+@pytest.mark.parametrize(("variable", "shown"), [("", ""), (" tk_mine\n", "Bearer tk_mine")])
+def test_the_key_of_whoever_runs_the_command_is_shown(
+    stranger: tuple[str, type[Stranger]], variable: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TREADLE_KEY", variable)
+    url, handler = stranger
+    handler.status, handler.body = 202, b'{"accepted": 1}'
+    assert service.label(url, "iris", Label(entity="e", value="setosa")) == 1
+    assert handler.shown == shown
+
+
+def test_the_model_that_is_not_there_is_told_with_the_commands_that_make_it(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    handler.status = 404
+    handler.body = b'{"error": {"what": "There is no model.", "fix": "GET /models lists them.", "problems": []}}'
+    with pytest.raises(RequestRefused) as caught:
+        service.label(url, "iris", Label(entity="e", value="setosa"))
+    assert caught.value.fix.startswith("`treadle train iris`, then `treadle promote iris`")
+
+
+def test_a_refusal_far_down_is_named_by_its_row(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    answer = {"prediction_id": "p", "model": "iris", "version": 1, "prediction": "setosa"}
+
+    def post(self: Stranger) -> None:
+        rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["rows"]
+        problem = {"field": "rows.3.tenure", "value": 1, "allowed": "x"}
+        told: object = {"predictions": [answer] * 1000} if len(rows) == 1000 else {"error": {"what": "No.", "problems": [problem]}}
+        body = json.dumps(told).encode()
+        self.send_response(200 if len(rows) == 1000 else 422)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    handler.do_POST = post  # type: ignore[method-assign]
+    with pytest.raises(RequestRefused) as caught:
+        ask(url, [{}] * 1500, [f"line {number}" for number in range(2, 1502)])
+    assert caught.value.problems == ("line 1005: tenure is 1; allowed: x",)
+
+
+def test_a_long_batch_that_is_cut_off_is_told_as_it_is(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    answer = {"prediction_id": "p", "model": "iris", "version": 1, "prediction": "setosa"}
+    handler.body = json.dumps({"predictions": [answer] * 1000}).encode()
+    with pytest.raises(BatchUnfinished, match="Only the first 1000 of 1500 are done"):
+        ask(url, [{}] * 1500, [""] * 1500)
