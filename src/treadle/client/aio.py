@@ -44,9 +44,10 @@ class AsyncClient:
         request_id: str | None = None,
         deadline: float | None = None,
         traceparent: str | None = None,
+        version: int | None = None,
     ) -> Prediction:
         """As ``Client.predict``."""
-        return await self._run(self._conversation.predict(model, row, Asked(request_id, deadline, traceparent)))
+        return await self._run(self._conversation.predict(model, row, Asked(request_id, deadline, traceparent, version)))
 
     async def predict_batch(
         self,
@@ -56,9 +57,10 @@ class AsyncClient:
         request_id: str | None = None,
         deadline: float | None = None,
         traceparent: str | None = None,
+        version: int | None = None,
     ) -> list[Prediction]:
         """As ``Client.predict_batch``."""
-        return await self._run(self._conversation.predict_batch(model, rows, Asked(request_id, deadline, traceparent)))
+        return await self._run(self._conversation.predict_batch(model, rows, Asked(request_id, deadline, traceparent, version)))
 
     async def label(
         self,

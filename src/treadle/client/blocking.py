@@ -56,6 +56,7 @@ class Client:
         request_id: str | None = None,
         deadline: float | None = None,
         traceparent: str | None = None,
+        version: int | None = None,
     ) -> Prediction:
         """Return the answer to one row.
 
@@ -65,12 +66,13 @@ class Client:
             request_id: your own id of this call, logged with the prediction; without it, a fresh UUID.
             deadline: seconds until the call must have ended, over all attempts; the service is told how many are left.
             traceparent: a W3C trace context to pass on.
+            version: the version that is to answer, to try one that has a role; without it, the service chooses.
 
         Raises:
-            DeadlineExceeded: there is no answer at the deadline.
+            DeadlinePassed: there is no answer at the deadline.
             NotSendable: the row holds what JSON does not have, or a header would not be taken.
         """
-        return self._run(self._conversation.predict(model, row, Asked(request_id, deadline, traceparent)))
+        return self._run(self._conversation.predict(model, row, Asked(request_id, deadline, traceparent, version)))
 
     def predict_batch(
         self,
@@ -80,6 +82,7 @@ class Client:
         request_id: str | None = None,
         deadline: float | None = None,
         traceparent: str | None = None,
+        version: int | None = None,
     ) -> list[Prediction]:
         """Return the answers to any number of rows, in their order; more than 1,000 go in several requests.
 
@@ -89,7 +92,7 @@ class Client:
         Raises:
             BatchUnfinished: a later request failed; the error has the answers to the rows before it.
         """
-        return self._run(self._conversation.predict_batch(model, rows, Asked(request_id, deadline, traceparent)))
+        return self._run(self._conversation.predict_batch(model, rows, Asked(request_id, deadline, traceparent, version)))
 
     def label(
         self,
@@ -119,7 +122,7 @@ class Client:
 
         Raises:
             BatchUnfinished: a later request failed; the error says how many labels were taken before it.
-            DeadlineExceeded, NotSendable: as in ``predict``.
+            DeadlinePassed, NotSendable: as in ``predict``.
         """
         return self._run(self._conversation.labels(model, items, deadline))
 

@@ -1,5 +1,6 @@
 """What can be asked of a service, each call as its steps. ``Client`` and ``AsyncClient`` take the steps, and document the calls."""
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -9,7 +10,7 @@ import msgspec
 
 from treadle.client import answers
 from treadle.client.answers import Consent, Health, Label, Model, ModelDetail, Prediction, Ready
-from treadle.client.request import Piece, Request, encoded, headers_of, path_of, pieces
+from treadle.client.request import Piece, Request, encoded, path_of, pieces, sendable
 from treadle.client.retrying import Deadline, Talk, exchange
 from treadle.client.terms import Terms
 from treadle.errors import BatchUnfinished, RequestRefused, TreadleError
@@ -23,6 +24,20 @@ class Asked(NamedTuple):
     request_id: str | None = None
     deadline: float | None = None
     traceparent: str | None = None
+    version: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a call that is logged; without an id of the caller it gets one of its own.
+
+        Raises:
+            NotSendable: a header would not be taken.
+        """
+        named = {"X-Request-ID": str(uuid.uuid4()) if self.request_id is None else sendable("request id", self.request_id)}
+        if self.traceparent is not None:
+            named["traceparent"] = sendable("traceparent", self.traceparent)
+        if self.version is not None:
+            named["X-Treadle-Version"] = str(self.version)
+        return named
 
 
 class Conversation:
@@ -33,7 +48,7 @@ class Conversation:
 
     def predict(self, model: str, row: Mapping[str, Any], asked: Asked) -> Talk[Prediction]:
         """Ask for one row."""
-        headers = headers_of(request_id=asked.request_id, traceparent=asked.traceparent)
+        headers = asked.headers()
 
         def read(body: bytes, attempts: int) -> Prediction:
             return answers.prediction(body, headers["X-Request-ID"], attempts)
@@ -43,15 +58,16 @@ class Conversation:
 
     def predict_batch(self, model: str, rows: Iterable[Mapping[str, Any]], asked: Asked) -> Talk[list[Prediction]]:
         """Ask for many rows, in as many requests as it takes; the second has the request id <id>.1, and so on."""
-        headers = headers_of(request_id=asked.request_id, traceparent=asked.traceparent)
+        headers = asked.headers()
         until = self._until(asked.deadline)
         whole = list(pieces("rows", rows))
         # A part of a batch needs an id of its own: the service numbers the rows of each request from 0.
-        parts = [headers, *(headers | headers_of(request_id=f"{headers['X-Request-ID']}.{number}") for number in range(1, len(whole)))]
+        name = headers["X-Request-ID"]
+        names = [name, *(sendable("request id", f"{name}.{number}") for number in range(1, len(whole)))]
         found: list[Prediction] = []
-        for part, piece in zip(parts, whole, strict=False):
-            read = partial(_answers, piece.size, part["X-Request-ID"])
-            request = Request("POST", path_of("predict", model, "batch"), read, piece.body, part)
+        for own, piece in zip(names, whole, strict=False):
+            read = partial(_answers, piece.size, own)
+            request = Request("POST", path_of("predict", model, "batch"), read, piece.body, headers | {"X-Request-ID": own})
             found += yield from self._part("rows", request, piece, until, whole, found)
         return found
 

@@ -1,7 +1,6 @@
 """What is sent: the bytes of rows and labels, cut into requests that the service takes, and the headers."""
 
 import json
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -100,16 +99,6 @@ def pieces(key: str, items: Iterable[object]) -> Iterator[Piece]:
 
 def _piece(key: str, start: int, items: list[bytes]) -> Piece:
     return Piece(start, len(items), b'{"%s":[%s]}' % (key.encode(), b",".join(items)))
-
-
-def headers_of(*, request_id: str | None = None, traceparent: str | None = None) -> dict[str, str]:
-    """Return the headers of a call that is logged; without an id of the caller it gets one of its own.
-
-    Raises:
-        NotSendable: a header would not be taken.
-    """
-    named = {"X-Request-ID": str(uuid.uuid4()) if request_id is None else sendable("request id", request_id)}
-    return named if traceparent is None else {**named, "traceparent": sendable("traceparent", traceparent)}
 
 
 def sendable(what: str, text: str, *, secret: bool = False) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from treadle.client import answers
 from treadle.client.request import Request
 from treadle.client.terms import Terms
-from treadle.errors import AnswerLost, DeadlineExceeded, NoService, RequestRefused, ServiceUnavailable, ServiceUnreachable, TreadleError
+from treadle.errors import AnswerLost, DeadlinePassed, NoService, RequestRefused, ServiceUnavailable, ServiceUnreachable, TreadleError
 
 T = TypeVar("T")
 
@@ -28,6 +28,9 @@ LONGEST_SECONDS = 2.0
 
 PATIENCE_SECONDS = 30.0
 """Longest Retry-After that is waited for: beyond it the caller knows better what to do."""
+
+LONGEST_DEADLINE_MS = 86_400_000
+"""The service takes no more: a day."""
 
 NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -100,7 +103,7 @@ def exchange(terms: Terms, request: Request[T], until: Deadline) -> Talk[T]:
         ServiceUnavailable: it says 429 or 503, and still did so at the last attempt, or asks for a longer pause than there is time.
         ServiceUnreachable: no connection could be made.
         AnswerLost: it was sent, and no answer came.
-        DeadlineExceeded: the time is over.
+        DeadlinePassed: the time is over.
         NoService: what answers is something else.
     """
     last, cause, number, lost = "there was no time to ask", None, 0, 0
@@ -112,8 +115,8 @@ def exchange(terms: Terms, request: Request[T], until: Deadline) -> Talk[T]:
             return found
         last, cause = found.words, found.error
         lost += isinstance(cause, AnswerLost)
-        if found.late and left <= terms.timeout:
-            break  # it was the deadline that ended the attempt
+        if found.late and left <= terms.timeout and until.left() < left / 10:
+            break  # it was the deadline that ended the attempt, here or at the service; that has limits of its own, too
         pause = _pause(terms, number, found.asked)
         too_long = pause > PATIENCE_SECONDS or (found.asked is not None and pause >= until.left())
         if not found.again or number > terms.retries or too_long:
@@ -121,7 +124,7 @@ def exchange(terms: Terms, request: Request[T], until: Deadline) -> Talk[T]:
         if pause >= until.left():
             break
         yield Pause(pause)
-    raise DeadlineExceeded(terms.shown, until.seconds, last, attempts=number, lost=lost) from cause
+    raise DeadlinePassed(terms.shown, until.seconds, last, attempts=number, lost=lost) from cause
 
 
 def retry_after(text: str | None, now: float) -> float | None:
@@ -140,7 +143,11 @@ def retry_after(text: str | None, now: float) -> float | None:
 
 def _headers(request: Request[Any], until: Deadline, seconds: float) -> dict[str, str]:
     """Return the headers of an attempt; one tells the service how long its answer is waited for, where there is a deadline."""
-    return {**request.headers, **({} if math.isinf(until.seconds) else {"X-Request-Deadline-Ms": str(max(1, int(seconds * 1000)))})}
+    return {**request.headers, **({} if math.isinf(until.seconds) else {"X-Request-Deadline-Ms": str(_milliseconds(seconds))})}
+
+
+def _milliseconds(seconds: float) -> int:
+    return min(max(1, int(seconds * 1000)), LONGEST_DEADLINE_MS)
 
 
 def _pause(terms: Terms, number: int, asked: float | None) -> float:

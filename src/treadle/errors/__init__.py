@@ -27,7 +27,7 @@ from treadle.errors.bundle import (
 from treadle.errors.client import (
     AnswerLost,
     BatchUnfinished,
-    DeadlineExceeded,
+    DeadlinePassed,
     NoService,
     NotSendable,
     RequestRefused,
@@ -180,7 +180,7 @@ __all__ = [
     "DataUnavailable",
     "DataUnreadable",
     "DatabaseRefused",
-    "DeadlineExceeded",
+    "DeadlinePassed",
     "DemoStuck",
     "DeploymentsUnknown",
     "DiskRefused",

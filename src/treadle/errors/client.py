@@ -31,7 +31,7 @@ class AnswerLost(ServiceUnreachable):
         )
 
 
-class DeadlineExceeded(TreadleError):
+class DeadlinePassed(TreadleError):
     """A call has no answer at its deadline; it was sent ``attempts`` times, of which ``lost`` may have been carried out."""
 
     def __init__(self, url: str, seconds: float, last: str, *, attempts: int, lost: int = 0) -> None:

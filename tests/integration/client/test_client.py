@@ -20,7 +20,7 @@ from tests.crew import Crew, until
 from tests.integration.hosts.host import Host, deploy, open_at, slot
 from treadle import AsyncClient, Client
 from treadle.client import Label, Prediction
-from treadle.errors import BatchUnfinished, DeadlineExceeded, RequestRefused, ServiceUnavailable, TreadleError
+from treadle.errors import BatchUnfinished, DeadlinePassed, RequestRefused, ServiceUnavailable, TreadleError
 from treadle.state import joins, schema
 from treadle.state.store import Store
 
@@ -252,7 +252,7 @@ def test_a_deadline_fires_while_a_slow_model_is_at_work(slow: tuple[Host, Store]
 
     for ask in (blocking, lambda: asyncio.run(awaited())):
         began = time.monotonic()
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlinePassed) as caught:
             ask()
         assert time.monotonic() - began < 2
         assert caught.value.attempts == 1

@@ -55,7 +55,7 @@ def test_a_prediction_has_what_the_service_said_and_how_it_was_asked(caller: Cal
     assert asked.headers["x-request-id"] == found.request_id
     assert "authorization" not in asked.headers
     assert "x-request-deadline-ms" not in asked.headers
-    assert "traceparent" not in asked.headers
+    assert not {"traceparent", "x-treadle-version"} & set(asked.headers)
     assert found == Prediction(**ANSWER, request_id=found.request_id, attempts=1, answer=body)
     assert found.value is None
 
@@ -70,13 +70,14 @@ def test_what_the_caller_says_of_a_call_is_sent(caller: Caller) -> None:
     caller.how["key"] = "tk_secret"
     service = caller.answered_by(said(200), took=1.0)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    found = caller("predict", "a model/b", ROW, request_id="order 7", deadline=2.5, traceparent=trace)
+    found = caller("predict", "a model/b", ROW, request_id="order 7", deadline=2.5, traceparent=trace, version=3)
     (asked,) = service.asked
     assert asked.url.raw_path == b"/predict/a%20model%2Fb"
     assert asked.headers["authorization"] == "Bearer tk_secret"
     assert asked.headers["x-request-id"] == found.request_id == "order 7"
     assert asked.headers["x-request-deadline-ms"] == "2500"
     assert asked.headers["traceparent"] == trace
+    assert asked.headers["x-treadle-version"] == "3"
 
 
 def test_a_row_is_sent_as_json_has_it(caller: Caller) -> None:

@@ -19,7 +19,7 @@ from treadle.client.retrying import FIRST_SECONDS, LONGEST_SECONDS, PATIENCE_SEC
 from treadle.client.terms import Clocks, Terms
 from treadle.errors import (
     AnswerLost,
-    DeadlineExceeded,
+    DeadlinePassed,
     FieldProblem,
     NoService,
     RequestRefused,
@@ -159,8 +159,8 @@ def test_without_a_lost_attempt_none_is_told(caller: Caller) -> None:
 
 
 def test_a_deadline_tells_what_may_have_been_carried_out(caller: Caller) -> None:
-    caller.answered_by(BROKEN[0], NOT_SENT[0], httpx.ReadTimeout("slow"))
-    with pytest.raises(DeadlineExceeded) as caught:
+    caller.answered_by(BROKEN[0], NOT_SENT[0], httpx.ReadTimeout("slow"), took=2.9)
+    with pytest.raises(DeadlinePassed) as caught:
         caller("predict", "churn", ROW, deadline=9)
     assert (caught.value.attempts, caught.value.lost) == (3, 2)
 
@@ -235,6 +235,13 @@ def test_the_service_is_not_told_more_than_an_attempt_may_take(caller: Caller) -
     assert service.asked[0].extensions["timeout"] == {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": 2.0}
 
 
+def test_the_service_is_told_no_more_than_it_takes(caller: Caller) -> None:
+    caller.how["timeout"] = 1e9
+    service = caller.answered_by(said(200))
+    caller("predict", "churn", ROW, deadline=1e8)
+    assert service.asked[0].headers["x-request-deadline-ms"] == "86400000"
+
+
 def test_an_attempt_may_take_no_longer_than_is_left(caller: Caller) -> None:
     service = caller.answered_by(said(200))
     caller("predict", "churn", ROW, deadline=7.5)
@@ -244,7 +251,7 @@ def test_an_attempt_may_take_no_longer_than_is_left(caller: Caller) -> None:
 def test_a_deadline_ends_all_attempts(caller: Caller) -> None:
     caller.how["retries"] = 100
     service = caller.answered_by(httpx.ConnectError("refused"), took=1.0)
-    with pytest.raises(DeadlineExceeded, match=r"within the deadline of 5 s: refused \(4 attempts\)\.") as caught:
+    with pytest.raises(DeadlinePassed, match=r"within the deadline of 5 s: refused \(4 attempts\)\.") as caught:
         caller("predict", "churn", ROW, deadline=5)
     assert caught.value.attempts == len(service.asked) == 4
     assert isinstance(caught.value.__cause__, ServiceUnreachable)
@@ -253,22 +260,23 @@ def test_a_deadline_ends_all_attempts(caller: Caller) -> None:
 
 @pytest.mark.parametrize("trouble", [httpx.ReadTimeout("slow"), refusal(504), httpx.Response(504, text="<html>")], ids=repr)
 def test_an_attempt_that_the_deadline_ended_is_told_so(caller: Caller, trouble: Answer) -> None:
-    service = caller.answered_by(trouble)
-    with pytest.raises(DeadlineExceeded) as caught:
+    service = caller.answered_by(trouble, took=4.9)
+    with pytest.raises(DeadlinePassed) as caught:
         caller("predict", "churn", ROW, deadline=5)
     assert len(service.asked) == caught.value.attempts == 1
 
 
 def test_a_limit_of_the_service_that_comes_before_the_deadline_is_a_refusal(caller: Caller) -> None:
-    caller.answered_by(refusal(504))
-    with pytest.raises(RequestRefused) as caught:
-        caller("predict", "churn", ROW, deadline=60)
-    assert caught.value.status == 504
+    caller.answered_by(refusal(504), took=3.0)
+    for deadline in (None, 20, 60):
+        with pytest.raises(RequestRefused) as caught:
+            caller("predict", "churn", ROW, deadline=deadline)
+        assert caught.value.status == 504
 
 
 @pytest.mark.parametrize("deadline", [0, -1, float("nan")])
 def test_a_deadline_that_has_passed_asks_nothing(caller: Caller, deadline: float) -> None:
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlinePassed) as caught:
         caller("predict", "churn", ROW, deadline=deadline)
     assert (caught.value.attempts, caller.service.asked) == (0, [])
 
@@ -280,7 +288,7 @@ def test_the_deadline_of_a_batch_is_that_of_all_its_parts(caller: Caller) -> Non
     service = caller.answered_by(answer, took=2.0)
     with pytest.raises(TreadleError, match=r"Only the first 2000 of 3500 are done. .* deadline of 4 s") as caught:
         caller("labels", "churn", [{"value": "yes", "entity": "e"}] * 3500, deadline=4)
-    assert isinstance(caught.value.__cause__, DeadlineExceeded)
+    assert isinstance(caught.value.__cause__, DeadlinePassed)
     assert len(service.asked) == 2
 
 
@@ -313,7 +321,7 @@ def test_a_task_waits_no_longer_than_an_attempt_may_take() -> None:
         async with AsyncClient(URL, transport=httpx.MockTransport(never)) as client:
             await client.predict("churn", ROW, deadline=0.01)
 
-    with pytest.raises(DeadlineExceeded, match="took too long"):
+    with pytest.raises(DeadlinePassed, match="took too long"):
         asyncio.run(asked())
 
 
@@ -398,7 +406,7 @@ def test_no_call_lasts_longer_than_its_deadline_or_takes_more_attempts_than_it_m
     assert all(pause <= PATIENCE_SECONDS for pause in trial.paused)
     if found == trial.sent:
         assert len(trial.paused) == trial.sent - 1
-    if isinstance(found, DeadlineExceeded):
+    if isinstance(found, DeadlinePassed):
         assert deadline is not None
         assert found.attempts == trial.sent
 
