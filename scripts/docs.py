@@ -28,7 +28,7 @@ SETTINGS = """# Settings
 
 A setting stands in `treadle.toml`, or in an environment variable, which wins. An empty value counts as not given; an unknown name is an
 error. `TREADLE_WORKSPACE` names the folder of the workspace itself; without it, it is the nearest folder with a `treadle.toml`, from the
-current one upwards. `TREADLE_KEY` holds a person's key ([approvals](../guides/approvals.md)): it is no setting and stands in no file.
+current one upwards. `TREADLE_KEY` holds a key ([keys](../guides/keys.md)): it is no setting and stands in no file.
 
 | in treadle.toml | variable | type | default | meaning |
 |---|---|---|---|---|
@@ -109,8 +109,9 @@ With `--json` standard output holds JSON and nothing else:
 `first`, `second`, `data`, `same_holdout`, `parameters`, `interface`, `metrics`, `importances`, `costs`, `decided` |
 | `events` | a list of events | `seq`, `at`, `kind`, `model`, `actor`, `data`, `hash` |
 | `events --verify`, `--accept-restart` | what was checked | `events`, `heads`, `last`, `unsigned`, `restart` |
-| `key add` | the key, this once | `name`, `role`, `key` |
-| `key list` | a list | `name`, `role`, `added_at` |
+| `keys create` | the key, this once | `name`, `roles`, `rate`, `burst`, `key` |
+| `keys rotate` | the new key, this once | `name`, `overlap`, `key` |
+| `keys list` | a list | `name`, `roles`, `rate`, `burst`, `added_at`, `rotated_at` |
 | `gc` | what goes or went, and what stays and why | `removed`, `going`, `staying`, `bytes`, `spared`, `left` |
 | `reset` | how much went, and what is left | `counts`, `left` |
 | `replay` | the past under two policies | `model`, `since`, `until`, `step`, `changes`, `present`, `proposed`, `notes` |

@@ -1,6 +1,7 @@
-"""One serving worker's parts in this process, around real bundles, a real store and a real spool; only the clock stands still."""
+"""One serving worker's parts in this process, around real bundles, a real store and a real spool; only the clocks are ours."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests import small_bundles
 from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
+from treadle.serving.guard import Guard
 from treadle.serving.inference import Inference
 from treadle.serving.loaded import Routes
 from treadle.serving.memory import Memory
@@ -41,6 +43,8 @@ class Service:
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.now = 1_800_000_000.0
+        # Of the guard: a second later each time it looks, so that it always looks whether the keys have changed.
+        self.ticks = itertools.count(1.0)
         self.bundles = folder / "bundles"
         self.spool_folder = folder / "spool"
         self.url = f"sqlite:///{folder / 'state.db'}"
@@ -54,8 +58,10 @@ class Service:
         self.follower = Follower(
             self.inference, self._connected, BundlePlace(self.bundles), self.spool, metrics, self.memory, clock=self.clock
         )
-        self.people = People(Workspace(folder, settings or Settings(home=Path())), self._connected)
-        self.app = create_app(self.inference, self.registry, people=self.people, clock=self.clock)
+        place = Workspace(folder, settings or Settings(home=Path()))
+        self.people = People(place, self._connected)
+        app = create_app(self.inference, self.registry, people=self.people, clock=self.clock)
+        self.app = Guard(app, place, refused=metrics.refused, log=self.inference.log, clock=self.ticks.__next__, wall=self.clock)
 
     def _follower(self) -> Follower:
         place = BundlePlace(self.bundles)

@@ -18,8 +18,9 @@ import msgspec
 
 from treadle.client import Client, Label
 from treadle.errors import BatchUnfinished, RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle.identity import shown_key
 from treadle.projects import Project
-from treadle.settings import Workspace, http_address, own_key
+from treadle.settings import Workspace
 
 if TYPE_CHECKING:
     from treadle.simulation.traffic import Pace, Tally
@@ -31,7 +32,7 @@ def address(workspace: Workspace) -> str:
     Raises:
         ServiceUnreachable: the service takes a free port, so that it alone knows its address.
     """
-    url = http_address(workspace.settings.host, workspace.settings.port)
+    url = workspace.api_url()
     if workspace.settings.port == 0:
         raise ServiceUnreachable(url, "the setting port is 0, so the service took a free one and said which when it started.")
     return url
@@ -43,7 +44,7 @@ def connect(url: str) -> Client:
     Raises:
         ServiceUnreachable: that is no address.
     """
-    return Client(url, own_key())
+    return Client(url, shown_key())
 
 
 def ask_rows(client: Client, model: str, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,17 +11,25 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from treadle.errors import SettingsInvalid, WorkspaceNotFound, choose_from
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MARKER = "treadle.toml"
 
 KEY_VARIABLE = "TREADLE_KEY"
 """Holds a person's key. It is no setting: it must stand in no file and reach no other process."""
+
+Role = Literal["predict", "label", "operate", "approve", "admin"]
+"""What the bearer of a key may do; admin may all of it."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a service binds to, and where it is asked then
 
@@ -77,7 +85,20 @@ class Settings(BaseSettings):
     identity_header: str = Field(
         "X-Forwarded-User", pattern=r"^[A-Za-z0-9-]+$", description="Header in which a trusted proxy names the caller."
     )
-    proxy_role: Literal["viewer", "approver", "admin"] = Field("approver", description="Role of a caller whom a trusted proxy names.")
+    proxy_roles: str = Field(
+        "predict, label, operate, approve",
+        description=f"Roles of a caller whom a trusted proxy names, with commas between them: {', '.join(ROLES)}.",
+    )
+    access: Literal["keys", "proxy"] = Field(
+        "keys",
+        description="Who decides who may call: keys, or a proxy in front. With `proxy`, a request without a key is answered if it comes "
+        "from `trusted_proxies`; where that is empty, from anywhere.",
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="PEM file with the certificate of the API and its chain, relative to the workspace; empty: no TLS.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the private key of `tls_cert`, without a passphrase.")
 
     @field_validator("remote_url")
     @classmethod
@@ -92,6 +113,27 @@ class Settings(BaseSettings):
         networks_of(value)
         return value
 
+    @field_validator("proxy_roles")
+    @classmethod
+    def _are_roles(cls, value: str) -> str:
+        unknown = sorted(set(_parts(value)) - set(ROLES))
+        if unknown:
+            message = f"{', '.join(unknown)} is no role: choose from {', '.join(ROLES)}"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _have_both(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: name both, or none")
+        return self
+
+    @cached_property
+    def roles_by_proxy(self) -> frozenset[Role]:
+        """The roles of ``proxy_roles``; admin brings all others with it."""
+        named = _parts(self.proxy_roles)
+        return frozenset(role for role in ROLES if role in named or "admin" in named)
+
     @cached_property
     def proxies(self) -> Networks:
         """The networks of ``trusted_proxies``."""
@@ -104,7 +146,12 @@ def networks_of(text: str) -> Networks:
     Raises:
         ValueError: one of them is no network.
     """
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(ipaddress.ip_network(part) for part in _parts(text))
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class Workspace:
@@ -172,6 +219,16 @@ class Workspace:
         """The data repository of immutable snapshots."""
         return self.home / "data"
 
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """The files of certificate and private key, if the API speaks TLS."""
+        cert, key = self.settings.tls_cert, self.settings.tls_key
+        return (self._resolved(cert), self._resolved(key)) if cert and key else None
+
+    def api_url(self, port: int | None = None) -> str:
+        """Return where the API answers; without ``port``, on that of the settings."""
+        return http_address(self.settings.host, self.settings.port if port is None else port, tls=self.tls is not None)
+
     def _resolved(self, folder: Path) -> Path:
         """Return an absolute path; a relative one starts at the workspace, wherever the process stands."""
         return (self.root / folder.expanduser()).resolve()
@@ -194,8 +251,13 @@ def load_settings(path: Path) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, item['loc']))} = {item['input']!r}: {item['msg']}" for item in error.errors()]
+        problems = [_problem(item) for item in error.errors()]
         raise SettingsInvalid(f"{path} or the environment", problems) from error
+
+
+def _problem(item: "ErrorDetails") -> str:
+    """Return a line; what is wrong with several settings together has no place, and its value would be all of them."""
+    return f"{'.'.join(map(str, item['loc']))} = {item['input']!r}: {item['msg']}" if item["loc"] else item["msg"]
 
 
 def _named_in_environment() -> list[str]:
@@ -211,12 +273,15 @@ def _refuse_unknown(source: str, keys: Iterable[str]) -> None:
         raise SettingsInvalid(source, [f"unknown setting {key}: {choose_from(get_close_matches(key, known) or known)}" for key in unknown])
 
 
-def own_key() -> str | None:
-    """Return the key of whoever runs this process, from TREADLE_KEY."""
-    return os.environ.get(KEY_VARIABLE, "").strip() or None
-
-
-def http_address(host: str, port: int) -> str:
+def http_address(host: str, port: int, *, tls: bool = False) -> str:
     """Return where a port of a host is asked; the host may be a number of IPv6, or stand for all of this machine's."""
-    host = _EVERYWHERE.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    host, scheme = _EVERYWHERE.get(host, host), "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is one that only this machine can reach; a name other than localhost is not known to be."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 from treadle.client import Client
 from treadle.errors import PortTaken, ServiceUnreachable
-from treadle.serving.supervisor import Child, Notice, Supervisor, environment, fresh_metrics, listen, only_one, service, url
-from treadle.settings import Workspace, http_address
+from treadle.serving.supervisor import Child, Notice, Supervisor, environment, fresh_metrics, listen, only_one, require_safe, service, url
+from treadle.settings import Workspace, http_address, is_loopback
 from treadle.state import deployments
 from treadle.state.store import open_store
 
@@ -69,7 +71,9 @@ class Stack:
         Raises:
             PortTaken: a port of the settings cannot be had.
             ServiceRunning: the workspace is served already.
+            KeysMissing, KeysInvalid, TlsInvalid: who may call cannot be told, or nobody could.
         """
+        require_safe(self._workspace)
         with ExitStack() as held:
             held.enter_context(only_one(self._workspace))
             listener = held.enter_context(self._listen(self._workspace.settings.host, self._workspace.settings.port))
@@ -107,14 +111,14 @@ class Stack:
         if with_tracking and self._workspace.tracking_url.startswith(("http://", "https://")):
             tracking = self._workspace.tracking_url
         elif with_tracking:
-            port = self._free(settings.tracking_port, "tracking_port")
+            port = self._free(settings.tracking_port, "tracking_port", tracking_host(settings.host))
             self._children.append(tracking_child(self._workspace, port))
-            tracking = http_address(host, port)
-        self.addresses = Addresses(url(listener), tracking, controller)
+            tracking = http_address(tracking_host(settings.host), port)
+        self.addresses = Addresses(url(self._workspace, listener), tracking, controller)
 
-    def _free(self, wanted: int, setting: str) -> int:
-        """Return a port that is free now, for a process that will listen by itself."""
-        with self._listen(self._workspace.settings.host, wanted, setting=setting) as probe:
+    def _free(self, wanted: int, setting: str, host: str | None = None) -> int:
+        """Return a port that is free now, for a process that will listen by itself; without ``host``, on that of the settings."""
+        with self._listen(host or self._workspace.settings.host, wanted, setting=setting) as probe:
             port: int = probe.getsockname()[1]
             return port
 
@@ -126,7 +130,9 @@ class Stack:
         empty = not self._deployed()
         deadline = time.monotonic() + READY_SECONDS
         last = "it has not answered yet"
-        with Client(self.addresses.api, timeout=2, retries=0) as client:
+        # Not verified: it is our own child that is asked, and its certificate names another host than this one.
+        unverified = httpx.HTTPTransport(verify=False)
+        with Client(self.addresses.api, timeout=2, retries=0, transport=unverified) as client:
             while time.monotonic() < deadline:
                 try:
                     found = client.ready()
@@ -155,12 +161,17 @@ def controller_child(workspace: Workspace, port: int) -> Child:
     return Child("controller", command, variables, workspace.home / "logs" / "controller.log")
 
 
+def tracking_host(host: str) -> str:
+    """Return where the MLflow page listens: it asks nobody for a key, so never beyond this machine."""
+    return host if is_loopback(host) else "127.0.0.1"
+
+
 def tracking_child(workspace: Workspace, port: int) -> Child:
     """Return the MLflow page of a workspace as a process to keep running."""
     command = (
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", workspace.tracking_url),
-        *("--host", workspace.settings.host, "--port", str(port), "--workers", "1"),
+        *("--host", tracking_host(workspace.settings.host), "--port", str(port), "--workers", "1"),
     )
     return Child("mlflow", command, TRACKING_ENVIRONMENT, workspace.home / "logs" / "mlflow.log")
 

@@ -100,7 +100,7 @@ class TestSettings:
 
     def test_an_unknown_variable_is_refused(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TREADLE_XYZZY", "1")
-        with pytest.raises(SettingsInvalid, match="unknown setting xyzzy: choose from bundle_dir, ") as caught:
+        with pytest.raises(SettingsInvalid, match="unknown setting xyzzy: choose from access, bundle_dir, ") as caught:
             load(root)
         assert "the environment" in caught.value.what
 
@@ -123,6 +123,31 @@ class TestSettings:
         with pytest.raises(SettingsInvalid) as caught:
             load(root, content)
         assert problem in str(caught.value)
+
+    def test_a_certificate_and_its_key_belong_together(self, root: Path) -> None:
+        with pytest.raises(SettingsInvalid, match="tls_cert and tls_key belong together") as caught:
+            load(root, 'tls_cert = "cert.pem"')
+        assert "store_url" not in str(caught.value)
+        load(root, 'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"')
+        place = Workspace.find(root)
+        assert place.tls == (root / "cert.pem", Path("/etc/key.pem"))
+        assert place.api_url(9000) == "https://127.0.0.1:9000"
+
+    @pytest.mark.parametrize(
+        ("named", "roles"),
+        [
+            ("predict", {"predict"}),
+            (" label , approve,", {"label", "approve"}),
+            ("admin", {"predict", "label", "operate", "approve", "admin"}),
+            (",", set()),
+        ],
+    )
+    def test_the_roles_of_a_proxy_are_a_list(self, root: Path, named: str, roles: set[str]) -> None:
+        assert load(root, f'proxy_roles = "{named}"').roles_by_proxy == roles
+
+    def test_one_that_is_none_is_refused(self, root: Path) -> None:
+        with pytest.raises(SettingsInvalid, match="viewer is no role: choose from predict, label, operate, approve, admin"):
+            load(root, 'proxy_roles = "predict, viewer"')
 
     def test_every_problem_is_listed(self, root: Path) -> None:
         with pytest.raises(SettingsInvalid) as caught:

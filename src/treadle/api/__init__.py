@@ -7,7 +7,7 @@ from treadle.api.consent import approve, pause, reject, resume
 from treadle.api.data import validate
 from treadle.api.draft import init
 from treadle.api.drill import drill
-from treadle.api.keys import key_add, key_list, key_remove
+from treadle.api.keys import keys_create, keys_list, keys_revoke, keys_rotate
 from treadle.api.labels import labels_import
 from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
 from treadle.api.look import diff, doctor, drift, schema, status, why
@@ -33,9 +33,10 @@ __all__ = [
     "gate",
     "gc",
     "init",
-    "key_add",
-    "key_list",
-    "key_remove",
+    "keys_create",
+    "keys_list",
+    "keys_revoke",
+    "keys_rotate",
     "label",
     "labels_import",
     "pause",

@@ -67,7 +67,6 @@ def publish(
 
     place = found_or_new(workspace)
     with opened(place) as (_, store):
-        made = run(
-            fitted, X, y, place, store, name=name, actor=acting(place).name, positive=positive, seed=seed, replace=replace, tell=tell
-        )
+        actor = acting(place, "operate").name
+        made = run(fitted, X, y, place, store, name=name, actor=actor, positive=positive, seed=seed, replace=replace, tell=tell)
     return handle(made, fitted, place, serve=serve)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, administering, found, opened
+from treadle.api.opening import Place, acting, found, opened
 
 if TYPE_CHECKING:
     import threading
@@ -117,7 +117,7 @@ def events_accept_restart(number: int, *, reason: str, workspace: Place = None) 
     from treadle.state import heads
 
     with opened(workspace) as (place, store):
-        return heads.accept(store, place.home, number, actor=administering(place), reason=reason, at=time.time())
+        return heads.accept(store, place.home, number, actor=acting(place, "admin").name, reason=reason, at=time.time())
 
 
 def _moment(since: float | str | None) -> float | None:

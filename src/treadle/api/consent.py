@@ -73,7 +73,7 @@ def _say(place: "Workspace", store: "Store", decision: "Decision", about: tuple[
     from treadle.state import consents, deployments, turns, verdicts
     from treadle.state.consents import Word
 
-    project, who = find(place, about[0]), acting(place)
+    project, who = find(place, about[0]), acting(place, "approve")
     approval = project.contract.policy.approval
     word = Word(decision, consents.why(f"{decision} a version", reason), who.name, who.source, time.time())
     with store.write() as conn:
@@ -106,6 +106,6 @@ def _turn(model: str, *, paused: bool, reason: str, workspace: Place) -> "Pause 
     kept = consents.why("pause a loop" if paused else "resume a loop", reason)
     with opened(workspace) as (place, store):
         find(place, model)
-        who = acting(place)
+        who = acting(place, "operate")
         with store.write() as conn:
             return pauses.turn(conn, model, paused=paused, reason=kept, actor=who.name, at=time.time())

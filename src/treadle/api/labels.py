@@ -27,5 +27,5 @@ def labels_import(
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        project, actor = find(place, model), acting(place).name
+        project, actor = find(place, model), acting(place, "label").name
         return import_labels(place, store, project, Path(file), columns=columns or {}, skip_bad=skip_bad, now=time.time(), actor=actor)

@@ -77,7 +77,7 @@ def predict(
     from treadle.engine.encode import example
     from treadle.projects import find
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     project, address = find(place, model), url or service.address(place)
     if isinstance(rows, str | Path):
         return asking.ask(place, asking.Source(address, project, Path(rows), raw), say=say, progress=progress)
@@ -105,7 +105,7 @@ def predict_file(
     from treadle.console import asking
     from treadle.projects import find
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     source = asking.Source(url or service.address(place), find(place, model), Path(file), raw)
     return asking.ask_into(Path(out), source, say=say, progress=progress)
 
@@ -137,7 +137,7 @@ def label(
     from treadle.client import Label
     from treadle.projects import find
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     find(place, model)
     told = Label(value=value, prediction_id=prediction, request_id=request, entity=entity, at=at)
     return service.label(url or service.address(place), model, told)
@@ -170,7 +170,7 @@ def simulate(
     from treadle.projects import find
     from treadle.simulation.traffic import Pace
 
-    place = found(workspace)
+    place = found(workspace, url=url)
     pace = Pace(rate=rate, delay=delay)
     return service.simulate(place, find(place, model), pace, url=url or service.address(place), seconds=seconds, shifted=shifted, seed=seed)
 

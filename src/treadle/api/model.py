@@ -59,7 +59,7 @@ def gate(model: str, version: int | None = None, *, workspace: Place = None) -> 
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        acting(place)
+        acting(place, "operate")
         return Loop(place, store).gate(find(place, model), version)
 
 
@@ -76,7 +76,7 @@ def promote(model: str, version: int | None = None, *, workspace: Place = None) 
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return Loop(place, store).promote(find(place, model), version, actor=acting(place).name)
+        return Loop(place, store).promote(find(place, model), version, actor=acting(place, "operate").name)
 
 
 def rollback(model: str, *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None) -> "Deployment":
@@ -85,4 +85,4 @@ def rollback(model: str, *, to: int | None = None, reason: str = "Rolled back by
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return Loop(place, store).rollback(find(place, model), reason=reason, actor=acting(place).name, to=to)
+        return Loop(place, store).rollback(find(place, model), reason=reason, actor=acting(place, "operate").name, to=to)

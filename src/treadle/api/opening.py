@@ -1,5 +1,6 @@
 """What every function of the API starts with: the workspace, its store, a project."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,26 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.errors import SettingsInvalid
 from treadle.recovery.marker import require_whole
-from treadle.settings import Workspace
+from treadle.settings import KEY_VARIABLE, Workspace
 
 if TYPE_CHECKING:
-    from treadle.identity import Identity, Role
+    from treadle.identity import Identity
+    from treadle.settings import Role
     from treadle.state.store import Store
 
 Place = Workspace | Path | str | None
 """A workspace, its folder, or None for the one of the current folder."""
 
 
-def found(place: Place = None, **overrides: Any) -> Workspace:
+def found(place: Place = None, *, url: str | None = None, **overrides: Any) -> Workspace:
     """Return a workspace; an override of a setting that is None is no override.
 
+    A key in TREADLE_KEY that is none is refused whatever is done here. With the ``url`` of a service it is that service's to judge.
+
     Raises:
+        KeyUnknown: TREADLE_KEY holds no key of this workspace.
         WorkspaceNotFound: no folder on the way up holds a ``treadle.toml``.
         SettingsInvalid: a setting is unknown or has a value that is not allowed.
         RestoreUnfinished: a restore into it was ended before it was done.
     """
     workspace = place if isinstance(place, Workspace) else Workspace.find(Path(place) if place is not None else None)
     require_whole(workspace.home)
+    if os.environ.get(KEY_VARIABLE) and url is None:
+        from treadle import identity
+
+        identity.acting(workspace)
     given = {key: value for key, value in overrides.items() if value is not None}
     if not given:
         return workspace
@@ -52,24 +61,13 @@ def opened(place: Place = None) -> Iterator[tuple[Workspace, "Store"]]:
         store.close()
 
 
-def acting(workspace: Workspace, role: "Role" = "approver") -> "Identity":
-    """Return who acts: the bearer of TREADLE_KEY, or the user of the machine.
+def acting(workspace: Workspace, role: "Role") -> "Identity":
+    """Return who acts: the bearer of TREADLE_KEY, or the user of the machine, who has every role.
 
     Raises:
         KeyUnknown: TREADLE_KEY holds no key of this workspace.
-        RoleMissing: this one may not do what ``role`` may.
+        RoleMissing: this one does not have the role.
     """
     from treadle import identity
 
     return identity.acting(workspace).require(role)
-
-
-def administering(workspace: Workspace) -> str:
-    """Return who acts as an admin. The user of the machine may in any case: he can write the files of the workspace.
-
-    Raises:
-        KeyUnknown: TREADLE_KEY holds no key of this workspace.
-        RoleMissing: it is no admin's.
-    """
-    who = acting(workspace, role="viewer")
-    return who.name if who.source == "os" else who.require("admin").name

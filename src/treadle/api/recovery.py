@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from treadle.api.opening import Place, administering, opened
+from treadle.api.opening import Place, acting, opened
 
 if TYPE_CHECKING:
     from treadle.recovery.backup import Made
@@ -27,7 +27,7 @@ def backup(destination: Path | str, *, workspace: Place = None) -> "Made":
     from treadle.retention.inventory import Ground
 
     with opened(workspace) as (place, store):
-        return make(Ground(place, store), Path(destination), by=administering(place))
+        return make(Ground(place, store), Path(destination), by=acting(place, "admin").name)
 
 
 def restore(source: Path | str, *, into: Path | str | None = None) -> "Restored":

@@ -39,7 +39,8 @@ def gc(
     from treadle.retention.inventory import Ground
 
     with opened(workspace) as (place, store):
-        acting(place, "viewer" if dry_run else "approver")
+        if not dry_run:
+            acting(place, "operate")
         return collect(Ground(place, store), model=model, dry_run=dry_run, vacuum=vacuum, downloads=downloads, tell=tell)
 
 
@@ -69,7 +70,7 @@ def reset(
     from treadle.state.store import open_store
 
     place = found(workspace)
-    who = acting(place)
+    who = acting(place, "operate")
     store = open_store(place.store_url)
     try:
         ground = Ground(place, store)

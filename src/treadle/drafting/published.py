@@ -19,7 +19,8 @@ from treadle.drafting.publish import Made, unwrapped
 from treadle.drafting.taken import Taken, columns
 from treadle.engine.columns import column as allowed
 from treadle.errors import NotAskable, NotPublishable, RequestRefused, ServiceRunning, ServiceUnreachable
-from treadle.settings import Workspace, own_key
+from treadle.identity import shown_key
+from treadle.settings import Workspace
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 from treadle.stack import Stack
 
@@ -181,7 +182,7 @@ def _stop_at_the_end(home: Path) -> None:
 def _wait(where: str, made: Made) -> None:
     """Wait until the service answers with this version."""
     last, deadline = "it does not serve this version yet", time.monotonic() + PATIENCE
-    with Client(where, own_key(), timeout=5, retries=0) as client:
+    with Client(where, shown_key(), timeout=5, retries=0) as client:
         while time.monotonic() < deadline:
             try:
                 if client.model(made.registered.model).digest == made.registered.digest:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from treadle.bundle.place import BundlePlace
 from treadle.client import Client
 from treadle.errors import DrillImpossible, NotDeployed, RequestRefused
+from treadle.identity import shown_key
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project
 from treadle.retraining.controller import LEASE
-from treadle.settings import Workspace, own_key
+from treadle.settings import Workspace
 from treadle.simulation.traffic import Pace, Tally, Traffic
 from treadle.simulation.world import World, open_world
 from treadle.state import deployments, lease
@@ -64,7 +65,7 @@ class Scene:
         """
         self.champion()
         try:
-            with Client(self.url, own_key(), timeout=TIMEOUT_SECONDS) as client:
+            with Client(self.url, shown_key(), timeout=TIMEOUT_SECONDS) as client:
                 client.model(self.model)
         except RequestRefused as error:
             reason = f"the service at {self.url} answers {error.status} for the model {self.model}"

@@ -1,6 +1,7 @@
 """Failures of who acts: keys, roles, and whom the policy asks."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
 
 from treadle.errors.base import TreadleError, choose_from
@@ -14,7 +15,7 @@ class NobodyNamed(TreadleError):
         super().__init__(
             "Nobody is named who acts.",
             fix=f"Send a key as `Authorization: Bearer tk_...` or as `X-API-Key: tk_...`; or come through a proxy ({proxy}). "
-            "`treadle key add NAME` makes a key.",
+            "`treadle keys create NAME` makes a key.",
         )
 
 
@@ -24,7 +25,7 @@ class KeyUnknown(TreadleError):
     def __init__(self, begin: str) -> None:
         super().__init__(
             f"The key that begins with {begin} is none of this workspace's.",
-            fix="`treadle key list` names those who have one; without a key (`unset TREADLE_KEY`) you act as the user of the machine.",
+            fix="`treadle keys list` names those who have one; without a key (`unset TREADLE_KEY`) you act as the user of the machine.",
         )
 
 
@@ -32,14 +33,17 @@ class KeyNotFound(TreadleError):
     """Nobody of this name has a key."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"{name} has no key: {choose_from(sorted(known))}.", fix=f"`treadle key add {name}` makes one.")
+        super().__init__(f"{name} has no key: {choose_from(sorted(known))}.", fix=f"`treadle keys create {name}` makes one.")
 
 
 class KeyTaken(TreadleError):
     """Somebody of this name has a key already."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} has a key already.", fix=f"`treadle key remove {name}` takes it back; then add it anew.")
+        super().__init__(
+            f"{name} has a key already.",
+            fix=f"`treadle keys rotate {name}` gives it a new token; `treadle keys revoke {name}` takes it back.",
+        )
 
 
 class KeyNameInvalid(TreadleError):
@@ -48,7 +52,7 @@ class KeyNameInvalid(TreadleError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"{name!r} cannot bear a key: a name has 1 to 100 of a-z, A-Z, 0-9 and . _ @ + -, and begins and ends with a letter or digit.",
-            fix="`treadle key add ada` is one that can.",
+            fix="`treadle keys create ada` is one that can.",
         )
 
 
@@ -58,17 +62,71 @@ class KeysInvalid(TreadleError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"The keys in {path} cannot be read: {reason}.",
-            fix="Put the file back from a copy, or remove it and make the keys anew with `treadle key add NAME`.",
+            fix="Put the file back from a copy, or remove it and make the keys anew with `treadle keys create NAME`.",
+        )
+
+
+class RolesInvalid(TreadleError):
+    """A key is to have a role that there is not, or none."""
+
+    def __init__(self, given: Sequence[str], allowed: Sequence[str]) -> None:
+        super().__init__(
+            f"The roles {', '.join(given)} are not all roles: choose from {', '.join(allowed)}."
+            if given
+            else f"A key without a role may do nothing: choose from {', '.join(allowed)}.",
+            fix="`--role predict --role label` gives two.",
+        )
+
+
+class KeyLimitInvalid(TreadleError):
+    """A key is to have a limit that no request could keep to, or that is none."""
+
+    def __init__(self, rate: str, burst: str, highest: int) -> None:
+        super().__init__(
+            f"{rate} requests per second with a burst of {burst} is no limit: both are above 0 and at most {highest}, the burst is a whole "
+            "number, and there is none without a rate.",
+            fix="`--rate 50 --burst 100` is one.",
+        )
+
+
+class RateExceeded(TreadleError):
+    """A key was shown more often than its limit allows."""
+
+    def __init__(self, name: str, rate: float, burst: int, wait: float) -> None:
+        self.retry_after = max(ceil(wait), 1)
+        super().__init__(
+            f"{name} may send {rate:g} requests per second, {burst} of them at once, and this is one more.",
+            fix=f"Try again in {wait:.3g} s; an admin gives a key with another limit.",
         )
 
 
 class RoleMissing(TreadleError):
     """Somebody may not do this at all."""
 
-    def __init__(self, name: str, role: str, needed: str) -> None:
+    def __init__(self, name: str, roles: Sequence[str], needed: str) -> None:
         super().__init__(
-            f"{name} has the role {role}; this needs the role {needed}.",
-            fix=f"An admin gives it with `treadle key remove {name}` and `treadle key add {name} --role {needed}`.",
+            f"{name} has the {'roles' if len(roles) > 1 else 'role'} {', '.join(roles)}; this needs the role {needed}.",
+            fix=f"An admin gives it with `treadle keys revoke {name}` and `treadle keys create {name} --role {needed}`.",
+        )
+
+
+class KeysMissing(TreadleError):
+    """The service would answer callers from other machines, and has nothing to tell them apart by."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"Nobody has a key, and on {host} other machines could call: the service does not start.",
+            fix='`treadle keys create NAME --role predict` makes a key; where a proxy in front decides who may call, set access = "proxy".',
+        )
+
+
+class TlsInvalid(TreadleError):
+    """The certificate of the API, or its private key, cannot be used."""
+
+    def __init__(self, cert: Path, key: Path, reason: str) -> None:
+        super().__init__(
+            f"The API cannot speak TLS with the certificate {cert} and the key {key}: {reason}.",
+            fix="tls_cert and tls_key in treadle.toml name two PEM files that belong together; the key has no passphrase.",
         )
 
 

@@ -240,8 +240,8 @@ class _OpenApi:
             interface = routes.champion(name).interface
             paths |= schemas.paths(name, interface)
             known |= schemas.components(name, interface)
-        secured = {"securitySchemes": schemas.SECURITY} if any("/approve" in path for path in paths) else {}
-        return {**base, "paths": paths, "components": {**base["components"], "schemas": known, **secured}}
+        components = {**base["components"], "schemas": known, "securitySchemes": schemas.SECURITY}
+        return {**base, "paths": schemas.guarded(paths), "components": components, "security": schemas.SECURED}
 
 
 def _summary(routes: Routes, model: str) -> ModelSummary:

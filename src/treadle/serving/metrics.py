@@ -53,6 +53,7 @@ class ServingMetrics:
         confidence = "Confidence of the answers."
         self._confidence = Histogram("ml_prediction_confidence", confidence, model, registry=registry, buckets=_CONFIDENCES)
         self.log_unavailable = Counter("ml_log_unavailable", "Requests refused because they could not be logged.", registry=registry)
+        self.refused = cache(Counter("ml_refused", "Requests refused before they were read.", ("reason",), registry=registry).labels)
         self.version = cache(self._version)
         self.duration = cache(self._duration.labels)
         self.confidence = cache(self._confidence.labels)

@@ -1,4 +1,4 @@
-"""Who calls, and what a person may say about a version: what the routes of approve and reject ask before they log it.
+"""What a person may say about a version: what the routes of approve and reject ask before they log it.
 
 A worker writes nothing into the store. It reads there which verdict somebody agrees to or refuses; while the store is away the word is
 taken all the same, and the shipper finds the verdict that was the newest one at that time.
@@ -9,9 +9,10 @@ from contextlib import suppress
 
 from starlette.requests import Request
 
-from treadle.errors import NotAsked, NothingToConsent, StoreUnavailable, TreadleError
-from treadle.identity import Given, Identity, Keys, resolve
+from treadle.errors import NobodyNamed, NotAsked, NothingToConsent, StoreUnavailable, TreadleError
+from treadle.identity import ANONYMOUS, Identity
 from treadle.projects import find
+from treadle.serving.guard import IDENTITY
 from treadle.serving.ids import uuid7
 from treadle.serving.spool import ConsentRecord
 from treadle.settings import Workspace
@@ -20,34 +21,26 @@ from treadle.state.consents import Decision
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
 
-BEARER = "bearer "
-
 
 class People:
-    """The people of a workspace, as its keys, its proxies and its policies know them."""
+    """The people of a workspace, as the guard names them and its policies know them."""
 
     def __init__(self, workspace: Workspace, connect: Callable[[], Store]) -> None:
         self._workspace = workspace
-        self._keys = Keys(workspace.home)
         self._connect = connect
         self._store: Store | None = None
 
     def identify(self, request: Request) -> Identity:
-        """Return who sends a request.
+        """Return who sends a request, as the guard has found it.
 
         Raises:
-            NobodyNamed, KeyUnknown: that cannot be told.
-            KeysInvalid: the file of keys cannot be read.
+            NobodyNamed: nobody has asked who that is.
         """
-        settings = self._workspace.settings
-        named = request.headers.getlist(settings.identity_header)
-        given = Given(
-            key=_key(request),
-            # A proxy replaces what its caller sends; with two names it has not.
-            header=named[0] if len(named) == 1 else None,
-            address=request.client.host if request.client else None,
-        )
-        return resolve(given, self._keys.known() if given.key else (), settings)
+        who: Identity | None = request.scope.get(IDENTITY)
+        if who is None or who is ANONYMOUS:
+            settings = self._workspace.settings
+            raise NobodyNamed(settings.identity_header, proxied=bool(settings.trusted_proxies))
+        return who
 
     def word(self, who: Identity, decision: Decision, about: tuple[str, int], reason: str, *, now: float) -> ConsentRecord:
         """Return what this one says about a version (model, number), ready for the log.
@@ -57,7 +50,7 @@ class People:
             NothingToConsent: the gate has not judged such a version.
         """
         model, version = about
-        who.require("approver")
+        who.require("approve")
         self._require_asked(model, who)
         verdict: Verdict | None = None
         with suppress(StoreUnavailable):
@@ -89,11 +82,3 @@ class People:
         except StoreUnavailable:
             self._store.close()  # what comes back may be another file under the same name, put there from a backup
             raise
-
-
-def _key(request: Request) -> str | None:
-    """Return the key that a request carries, if it does."""
-    shown = request.headers.get("authorization", "")
-    if shown.lower().startswith(BEARER):
-        return shown[len(BEARER) :].strip() or None
-    return request.headers.get("x-api-key") or None

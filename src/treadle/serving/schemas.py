@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, Field
 
 from treadle.engine.encode import example, row_model
+from treadle.serving.access import needs
 from treadle.serving.inference import BATCH_ROWS
 from treadle.serving.labels import Label
 from treadle.spec import Interface
@@ -142,9 +143,12 @@ REASON = {
 """What the routes of approve and reject take, which FastAPI does not see."""
 
 SECURITY = {
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `treadle key add`."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `treadle keys create`."},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The same key."},
 }
+
+SECURED: list[dict[str, list[str]]] = [{}, {"key": []}, {"bearer": []}]
+"""A key is shown in one of two ways; on a service that asks for none, in neither."""
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     # A whole class, because FastAPI would add a 422 of its own shape to a 404 alone.
@@ -191,6 +195,21 @@ def paths(model: str, interface: Interface) -> dict[str, Any]:
         f"/labels/{model}": _Post("labels", "Tell what turned out to be true", "Labels", labels, "Accepted", 202),
     }
     return {path: {"post": _described(model, operation)} for path, operation in operations.items()}
+
+
+def guarded(paths: dict[str, Any]) -> dict[str, Any]:
+    """Return these paths with the answers of those that ask for a key; where all of 4XX is described these are too."""
+    failures = {401: "No key is shown, or one that nobody has", 403: "The key does not have the role", 429: "Too many requests of this key"}
+    told = {str(code): {"description": text, "content": _json("Error")} for code, text in failures.items()}
+    return {
+        path: {
+            method: operation
+            if needs(method.upper(), path) == "nothing" or "4XX" in operation["responses"]
+            else {**operation, "responses": {**told, **operation["responses"]}}
+            for method, operation in operations.items()
+        }
+        for path, operations in paths.items()
+    }
 
 
 def components(model: str, interface: Interface) -> dict[str, Any]:

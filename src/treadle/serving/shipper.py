@@ -216,7 +216,7 @@ def _give(conn: Connection, record: ConsentRecord) -> None:
 
 
 def _append_event(conn: Connection, record: EventRecord) -> None:
-    events.append(conn, record.kind, at=record.at, model=record.model, actor=ACTOR, data=record.data)
+    events.append(conn, record.kind, at=record.at, model=record.model, actor=record.actor or ACTOR, data=record.data)
 
 
 def _read(fd: int, start: int, salt: int, *, gone: bool) -> tuple[Frames, int | None]:

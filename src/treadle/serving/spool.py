@@ -90,12 +90,13 @@ class ConsentRecord(msgspec.Struct, frozen=True, array_like=True, tag="consent")
 
 
 class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
-    """Something that a worker did or saw, for the chained events; ``at`` in epoch seconds."""
+    """Something that a worker did or saw, for the chained events; ``at`` in epoch seconds, ``actor`` who asked for it, if anybody did."""
 
     kind: str
     model: str | None
     data: dict[str, Any]
     at: float
+    actor: str | None = None
 
 
 Record = PredictionRecord | LabelRecord | ConsentRecord | EventRecord

@@ -14,6 +14,7 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.NobodyNamed: HTTPStatus.UNAUTHORIZED,
     errors.KeyUnknown: HTTPStatus.UNAUTHORIZED,
     errors.RoleMissing: HTTPStatus.FORBIDDEN,
+    errors.RateExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAsked: HTTPStatus.FORBIDDEN,
     errors.NothingToConsent: HTTPStatus.NOT_FOUND,
     errors.KeysInvalid: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -37,6 +38,8 @@ def headers_of(error: TreadleError) -> dict[str, str] | None:
     """Return the headers that the status of an error asks for."""
     if status_of(error) == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.RateExceeded):
+        return {"Retry-After": str(error.retry_after)}
     return {"Retry-After": RETRY_AFTER[type(error)]} if type(error) in RETRY_AFTER else None
 
 

@@ -22,9 +22,11 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
 
-from treadle.errors import PortTaken, ServiceRunning
+from treadle.errors import KeysMissing, PortTaken, ServiceRunning
+from treadle.identity import Keys
 from treadle.serving.metrics import FOLDER_VARIABLE
-from treadle.settings import KEY_VARIABLE, Workspace, http_address
+from treadle.serving.tls import Certificate
+from treadle.settings import KEY_VARIABLE, Workspace, http_address, is_loopback
 
 TICK = 0.1
 """Seconds between two looks at the children."""
@@ -250,9 +252,25 @@ def fresh_metrics(workspace: Workspace) -> None:
         path.unlink()
 
 
-def url(listener: socket.socket) -> str:
-    """Return the address at which a listening socket answers HTTP."""
-    return http_address(*listener.getsockname()[:2])
+def url(workspace: Workspace, listener: socket.socket) -> str:
+    """Return the address at which a listening socket answers."""
+    host, port = listener.getsockname()[:2]
+    return http_address(host, port, tls=workspace.tls is not None)
+
+
+def require_safe(workspace: Workspace) -> None:
+    """Refuse settings under which the service would answer those whom it should not, or nobody.
+
+    Raises:
+        KeysMissing: it would answer other machines without asking anybody for a key.
+        KeysInvalid: the file of keys cannot be read.
+        TlsInvalid: the certificate cannot be used.
+    """
+    settings = workspace.settings
+    if settings.access == "keys" and not is_loopback(settings.host) and not Keys(workspace.home).known():
+        raise KeysMissing(settings.host)
+    if workspace.tls is not None:
+        Certificate(*workspace.tls)
 
 
 @contextlib.contextmanager
@@ -276,10 +294,12 @@ def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.
     Raises:
         PortTaken: the port of the settings cannot be had.
         ServiceRunning: the workspace is served already: two would count into the same metrics.
+        KeysMissing, KeysInvalid, TlsInvalid: who may call cannot be told, or nobody could.
     """
+    require_safe(workspace)
     with listen(workspace.settings.host, workspace.settings.port) as listener, only_one(workspace):
         fresh_metrics(workspace)
-        tell(f"serving on {url(listener)}")
+        tell(f"serving on {url(workspace, listener)}")
         supervisor = Supervisor(service(workspace, listener), lambda notice: tell(str(notice)))
         if stop is not None:
             supervisor.run(stop)

@@ -17,11 +17,13 @@ from prometheus_client import CollectorRegistry
 from treadle.bundle.place import BundlePlace
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
+from treadle.serving.guard import Guard, security_headers
 from treadle.serving.inference import Inference
 from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics, reserve
 from treadle.serving.people import People
 from treadle.serving.spool import SpoolWriter
+from treadle.serving.tls import Certificate
 from treadle.settings import Workspace
 from treadle.state.store import Store, open_store
 
@@ -32,8 +34,8 @@ DRAIN_SECONDS = 8
 """How long requests that have begun may still take once the worker is asked to stop."""
 
 
-def build(workspace: Workspace) -> FastAPI:
-    """Return the application of one worker of this workspace."""
+def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard:
+    """Return the application of one worker of this workspace; while it runs, it follows a certificate that is renewed."""
     settings = workspace.settings
     reserve()
     registry = CollectorRegistry()
@@ -48,26 +50,37 @@ def build(workspace: Workspace) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # Before the first request: a worker that was started again must not answer 404 for what is deployed.
         await asyncio.to_thread(follower.look)
-        following = asyncio.create_task(follower.run(min(settings.poll_seconds, POLL_SECONDS)))
+        following = [asyncio.create_task(follower.run(min(settings.poll_seconds, POLL_SECONDS)))]
+        if certificate is not None:
+            following.append(asyncio.create_task(certificate.follow()))
         yield
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        for task in following:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         follower.close()
         people.close()
         spool.close()
 
-    return create_app(inference, registry, people=people, lifespan=lifespan)
+    app = create_app(inference, registry, people=people, lifespan=lifespan)
+    return Guard(app, workspace, refused=metrics.refused, log=inference.log)
 
 
 def run(workspace: Workspace, listener: socket.socket) -> None:
-    """Answer on ``listener`` until SIGTERM; then finish what has begun."""
+    """Answer on ``listener`` until SIGTERM; then finish what has begun.
+
+    Raises:
+        TlsInvalid: the certificate cannot be used.
+    """
+    certificate = Certificate(*workspace.tls) if workspace.tls else None
     config = uvicorn.Config(
-        build(workspace),
+        build(workspace, certificate),
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        headers=security_headers(tls=certificate is not None),
+        ssl_context_factory=(lambda _config, _default: certificate.context) if certificate else None,
         # The address of a caller is that of the connection: what a header says about it anybody could have written.
         proxy_headers=False,
     )

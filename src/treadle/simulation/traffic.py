@@ -14,7 +14,7 @@ import pandas as pd
 
 from treadle.client import AsyncClient, Label, Prediction
 from treadle.errors import TreadleError
-from treadle.settings import own_key
+from treadle.identity import shown_key
 from treadle.simulation.world import World
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 
@@ -104,7 +104,7 @@ class Traffic:
 
     def _client(self) -> AsyncClient:
         # Each failure is to be seen, and each row to be in the log once.
-        return AsyncClient(self._url, own_key(), retries=0)
+        return AsyncClient(self._url, shown_key(), retries=0)
 
     async def _bite(self, client: AsyncClient) -> None:
         self._owed += self._pace.rate * TICK

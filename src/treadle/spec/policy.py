@@ -106,7 +106,7 @@ class ApprovalPolicy(Frozen):
     """Who must agree before a version takes a role."""
 
     people: int = Field(0, ge=0, le=2, description="How many people must agree: 0 lets the gate decide alone, 2 are four eyes.")
-    of: tuple[str, ...] = Field((), description="Names of those whose consent counts; empty: everybody with the role approver.")
+    of: tuple[str, ...] = Field((), description="Names of those whose consent counts; empty: everybody with the role approve.")
     expire: Duration = Field(7 * 86400.0, description="How long a consent holds until the version takes its role.")
 
     @model_validator(mode="after")

@@ -154,10 +154,10 @@ def test_the_key_is_missing(tmp_path: Path) -> None:
     answer = service.ask("POST", "/models/churn/versions/1/approve", json={"reason": "It is good."})
     service.close()
     assert (answer.status_code, answer.json()["error"]["what"]) == (401, "Nobody is named who acts.")
-    assert "`treadle key add NAME` makes a key." in answer.json()["error"]["fix"]
+    assert "`treadle keys create NAME` makes a key." in answer.json()["error"]["fix"]
 
 
 def test_the_key_is_not_of_this_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TREADLE_KEY", "tk_of_another_place")
     said = failed(treadle("pause", "iris", "--reason", "Let me look."), "tk_of", "none of this workspace's")
-    assert "`treadle key list`" in said
+    assert "`treadle keys list`" in said

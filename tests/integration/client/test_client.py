@@ -156,7 +156,7 @@ def test_a_word_about_a_version_needs_a_key(calm: tuple[Host, Store]) -> None:
         client.approve("churn", 1, "Fine.")
     with Client(host.url, "tk_" + "0" * 40) as client, pytest.raises(RequestRefused, match="none of this workspace") as unknown:
         client.reject("churn", 1, "Not fine.")
-    key = treadle.key_add("ada", role="approver", workspace=host.workspace)
+    key = treadle.key_add("ada", roles=["approve"], workspace=host.workspace)
     with Client(host.url, key) as client, pytest.raises(RequestRefused, match="the gate has not judged it") as known:
         client.approve("churn", 1, "Fine.")
     assert [caught.value.status for caught in (nobody, unknown, known)] == [401, 401, 404]

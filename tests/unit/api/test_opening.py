@@ -35,11 +35,11 @@ def test_what_happens_in_a_workspace_is_signed(workspace: Workspace) -> None:
 
 
 def test_one_whose_key_does_not_let_him_does_not_act(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert opening.acting(workspace).source == "os"
-    monkeypatch.setenv("TREADLE_KEY", Keys(workspace.home).add("eve", "viewer"))
-    assert opening.acting(workspace, role="viewer").name == "eve"
+    assert opening.acting(workspace, "admin").source == "os"
+    monkeypatch.setenv("TREADLE_KEY", Keys(workspace.home).create("eve", ["predict"]))
+    assert opening.acting(workspace, "predict").name == "eve"
     with pytest.raises(RoleMissing):
-        opening.acting(workspace)
+        opening.acting(workspace, "operate")
 
 
 def test_a_workspace_can_be_named_by_its_folder(workspace: Workspace, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_loss_of_the_heads_is_accepted_by_number_and_with_a_reason(lost: Works
 
 def test_only_an_admin_key_accepts_a_loss(lost: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = Keys(lost.home)
-    monkeypatch.setenv("TREADLE_KEY", keys.add("eve", "approver"))
+    monkeypatch.setenv("TREADLE_KEY", keys.create("eve", ["operate", "approve"]))
     assert "eve" in treadle("events", "--accept-restart", 5, "--reason", "a").err
-    monkeypatch.setenv("TREADLE_KEY", keys.add("ada", "admin"))
+    monkeypatch.setenv("TREADLE_KEY", keys.create("ada", ["admin"]))
     assert "by ada: a." in treadle("events", "--accept-restart", 5, "--reason", "a").out

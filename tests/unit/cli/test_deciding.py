@@ -47,8 +47,8 @@ def judge(place: Workspace, store: Store, name: str = "v1", at: float = 100.0, *
         return verdicts.record(conn, verdict)
 
 
-def by(monkeypatch: pytest.MonkeyPatch, place: Workspace, name: str, role: str = "approver") -> None:
-    monkeypatch.setenv("TREADLE_KEY", Keys(place.home).add(name, role))  # type: ignore[arg-type]
+def by(monkeypatch: pytest.MonkeyPatch, place: Workspace, name: str, *roles: str) -> None:
+    monkeypatch.setenv("TREADLE_KEY", Keys(place.home).create(name, roles or ("operate", "approve")))
 
 
 def told(store: Store, kind: str, model: str = "iris", **facts: object) -> None:
@@ -190,24 +190,52 @@ class TestNothingToSay:
 
 class TestKeys:
     def test_a_key_is_given_shown_in_the_list_and_taken_back(self, place: Workspace, store: Store) -> None:
-        token = treadle("key", "add", "ada", "--json").json["key"]
-        assert token.startswith("tk_")
-        assert "This is the key of grace, with the role admin." in treadle("key", "add", "grace", "--role", "admin").out
-        assert [(one["name"], one["role"]) for one in treadle("key", "list", "--json").json] == [("ada", "approver"), ("grace", "admin")]
-        assert "grace" in treadle("key", "list").out
-        assert treadle("key", "remove", "ada").code == 0
-        assert [one["name"] for one in treadle("key", "list", "--json").json] == ["grace"]
+        done = treadle("keys", "create", "ada", "--role", "label", "--role", "predict", "--rate", "5", "--json").json
+        assert done["key"].startswith("tk_")
+        out = treadle("keys", "create", "grace", "--role", "admin").out
+        assert "This is the key of grace, with the role admin." in out
+        assert "the only one" not in out
+        listed = [(one["name"], one["roles"], one["rate"], one["burst"]) for one in treadle("keys", "list", "--json").json]
+        assert listed == [("ada", ["predict", "label"], 5, 5), ("grace", ["predict", "label", "operate", "approve", "admin"], None, None)]
+        table = treadle("keys", "list").out
+        assert "grace" in table
+        assert "5/s, 5 at once" in table
+        assert treadle("keys", "rotate", "ada").code == 0
+        assert treadle("keys", "revoke", "ada").out == "The key of ada is taken back.\n"
+        assert [one["name"] for one in treadle("keys", "list", "--json").json] == ["grace"]
         with store.read() as conn:
             told = [(one.kind, one.data["name"], one.actor) for one in events.newest(conn, 9, kind="key")]
-        assert told == [("key.added", "ada", os_user()), ("key.added", "grace", os_user()), ("key.removed", "ada", os_user())]
-        assert token not in heads_file(place.home).read_text() + (place.home / "keys.json").read_text()
+        kinds = [("key.added", "ada"), ("key.added", "grace"), ("key.rotated", "ada"), ("key.removed", "ada")]
+        assert told == [(*one, os_user()) for one in kinds]
+        assert done["key"] not in heads_file(place.home).read_text() + (place.home / "keys.json").read_text()
+
+    def test_the_first_and_the_last_key_are_told_with_what_they_change(self, place: Workspace, store: Store) -> None:
+        assert "Nobody has a key." in treadle("keys", "list").out
+        assert "from now on the API asks for a key" in treadle("keys", "create", "ada").out
+        done = treadle("keys", "rotate", "ada", "--overlap", "60")
+        assert done.out.startswith("tk_")
+        assert "good for 60 s more" in done.out
+        assert "The API goes on to ask for a key" in treadle("keys", "revoke", "ada").out
+
+    @pytest.mark.parametrize(
+        ("options", "what"),
+        [
+            (("--rate", "0"), "0.0 requests per second"),
+            (("--burst", "3"), "there is none without a rate"),
+            (("--rate", "1", "--burst", "0"), "a burst of 0"),
+            (("--role", "boss"), "The roles boss are not all roles: choose from predict, label, operate, approve, admin"),
+        ],
+    )
+    def test_a_role_or_a_limit_that_is_none_is_refused(self, place: Workspace, store: Store, options: tuple[str, ...], what: str) -> None:
+        failed(treadle("keys", "create", "ada", *options), what)
 
     def test_who_comes_by_a_key_needs_that_of_an_admin(self, place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
         by(monkeypatch, place, "ada")
-        failed(treadle("key", "add", "eve"), "ada has the role approver; this needs the role admin")
-        failed(treadle("key", "remove", "ada"), "needs the role admin")
+        failed(treadle("keys", "create", "eve"), "ada has the roles operate, approve; this needs the role admin")
+        failed(treadle("keys", "revoke", "ada"), "needs the role admin")
+        failed(treadle("keys", "rotate", "ada"), "needs the role admin")
         by(monkeypatch, place, "root-of-all", "admin")
-        assert treadle("key", "add", "eve").code == 0
+        assert treadle("keys", "create", "eve").code == 0
 
     @pytest.mark.parametrize(
         "command",
@@ -219,16 +247,37 @@ class TestKeys:
             ("rollback", "iris"),
         ],
     )
-    def test_a_viewer_decides_nothing(
+    def test_one_who_may_only_ask_decides_nothing(
         self, place: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
     ) -> None:
-        by(monkeypatch, place, "eve", "viewer")
-        failed(treadle(*command), "eve has the role viewer; this needs the role approver")
+        by(monkeypatch, place, "eve", "predict")
+        needed = "approve" if command[0] in {"approve", "reject"} else "operate"
+        failed(treadle(*command), f"eve has the role predict; this needs the role {needed}")
 
     def test_a_key_that_nobody_has_is_refused(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TREADLE_KEY", "tk_made_up_by_myself")
-        told = failed(treadle("approve", "iris", "--reason", "a"), "begins with tk_made", "`treadle key list`")
+        told = failed(treadle("approve", "iris", "--reason", "a"), "begins with tk_made", "`treadle keys list`")
         assert "by_myself" not in told
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("status",),
+            ("events",),
+            ("why", "iris"),
+            ("keys", "list"),
+            ("gc", "--dry-run"),
+            ("serve",),
+            ("predict", "iris"),
+            ("loop", "--once"),
+        ],
+        ids=lambda command: command[0],
+    )
+    def test_it_is_refused_where_no_key_is_asked_for_too(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    ) -> None:
+        monkeypatch.setenv("TREADLE_KEY", "tk_made_up_by_myself")
+        failed(treadle(*command), "begins with tk_made")
 
 
 def test_a_loop_is_paused_and_goes_on(store: Store) -> None:

@@ -53,7 +53,11 @@ def test_a_wrong_command_line_is_a_usage_error(arguments: tuple[str, ...]) -> No
         (("help", "train"), "There is no command 'treadle help'.", "Did you mean `treadle train --help`?"),
         (("version",), "There is no command 'treadle version'.", "Did you mean `treadle --version`?"),
         (("dance",), "There is no command 'treadle dance'.", "Next: `treadle --help`."),
-        (("key", "ad", "bob"), "no command 'treadle key ad': choose from add, list, remove.", "Did you mean `treadle key add bob`?"),
+        (
+            ("keys", "creat", "bob"),
+            "no command 'treadle keys creat': choose from create, list, revoke, rotate.",
+            "Did you mean `treadle keys create bob`?",
+        ),
         (("status", "--jsn"), "No such option: --jsn.", "Did you mean `treadle status --json`?"),
         (("simulate", "iris", "--sedonds=4"), "No such option: --sedonds.", "Did you mean `treadle simulate iris --seconds=4`?"),
         (("status", "--dance"), "No such option: --dance.", "Next: `treadle status --help`."),
@@ -62,7 +66,11 @@ def test_a_wrong_command_line_is_a_usage_error(arguments: tuple[str, ...]) -> No
         (("init", "a"), "Missing option '--from'.", "Next: `treadle init --help`."),
         (("gate", "iris", "--version", "one"), "'one' is not allowed; it should be a valid integer.", "Next: `treadle gate --help`."),
         (("simulate", "iris", "--seconds", "9999"), "should be less than or equal to 3600.", "Next: `treadle simulate --help`."),
-        (("key", "add", "ada", "--role", "boss"), "'boss' is not one of 'viewer', 'approver', 'admin'.", "Next: `treadle key add --help`."),
+        (
+            ("keys", "create", "ada", "--rate", "x"),
+            "'x' is not allowed; it should be a valid number.",
+            "Next: `treadle keys create --help`.",
+        ),
         (("train", "iris", "more"), "unexpected extra argument(s) (more).", "Next: `treadle train --help`."),
         (("events", "--since"), "'--since' requires an argument.", "Next: `treadle events --help`."),
         (

@@ -69,8 +69,10 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "consent.given": {"version": 3, "reason": "Looked at it.", "source": "key"},
     "consent.refused": {"version": 3, "reason": "Too slow.", "source": "key"},
     "consent.unplaced": {"version": 9, "decision": "approve", "reason": "Looked at it.", "actor": "ada"},
-    "key.added": {"name": "ada", "role": "approver"},
+    "key.added": {"name": "ada", "roles": ["predict", "label"], "rate": None, "burst": None},
     "key.removed": {"name": "ada"},
+    "key.rotated": {"name": "ada", "overlap": 0},
+    "api.called": {"method": "POST", "path": "/models/iris/versions/3/approve", "status": 202, "source": "key"},
     "loop.paused": {"reason": "The data move house."},
     "loop.resumed": {"reason": "They have moved."},
     "alias.overridden": {"model": "iris", "alias": "champion", "found": 3, "restored": None},
@@ -103,8 +105,10 @@ SAID = {
     "consent.given": "iris: version 3 is approved: Looked at it.",
     "consent.refused": "iris: version 3 is refused by a person: Too slow.",
     "consent.unplaced": "iris: ada wanted to approve version 9, on which there was no verdict: nothing was changed",
-    "key.added": "iris: ada has a key now, with the role approver",
+    "key.added": "iris: ada has a key now: predict, label",
     "key.removed": "iris: the key of ada is taken back",
+    "key.rotated": "iris: the key of ada has a new token",
+    "api.called": "iris: the API was asked to POST /models/iris/versions/3/approve: 202",
     "loop.paused": "iris: the loop is paused: The data move house.",
     "loop.resumed": "iris: the loop goes on: They have moved.",
     "alias.overridden": "iris: the alias champion was moved by hand in MLflow to version 3; it names no version again",
@@ -207,3 +211,7 @@ def test_a_whole_turn_reads_as_a_story(tmp_path: Path) -> None:
         ("iris: the drift episode of version 1 closes: superseded", "quiet"),
     ]
     assert {kind for kind, _ in told} | set(SAMPLES) == set(LINES)
+
+
+def test_a_key_that_an_older_treadle_gave_out_is_told() -> None:
+    assert narrate("key.added", None, {"name": "ada", "role": "approver"}).text == "ada has a key now: approver"

@@ -123,7 +123,8 @@ def test_an_envelope_of_another_shape_is_refused(live: Service, path: str, paylo
 def test_a_fix_names_the_model_that_was_asked(live: Service) -> None:
     refused = live.ask("POST", "/predict/churn", json={**ROW, "tenure": "long"})
     no_json = live.ask("POST", "/predict/churn", content=b"tenure=2")
-    version = live.ask("POST", "/models/churn/versions/0/approve", json={"reason": "It is good."})
+    key = {"X-API-Key": Keys(live.bundles.parent).create("ada", ["approve"])}
+    version = live.ask("POST", "/models/churn/versions/0/approve", json={"reason": "It is good."}, headers=key)
 
     assert problem(refused)["fix"] == "GET /models/churn shows every feature, and an example that works."
     assert problem(no_json)["fix"] == "Send JSON as in the example of GET /models/churn."
@@ -143,7 +144,10 @@ def test_an_envelope_is_told_with_what_it_held_and_what_to_send(live: Service) -
     assert problem(live.ask("POST", "/labels/churn", json={}))["problems"][0]["value"] == "an object without a key"
     assert '{"prediction_id": "...", "value": "..."}' in problem(live.ask("POST", "/labels/churn", json={}))["fix"]
     reason = live.ask(
-        "POST", "/models/churn/versions/1/approve", json=["good"], headers={"X-API-Key": Keys(live.bundles.parent).add("ada", "approver")}
+        "POST",
+        "/models/churn/versions/1/approve",
+        json=["good"],
+        headers={"X-API-Key": Keys(live.bundles.parent).create("ada", ["approve"])},
     )
     assert problem(reason)["fix"] == 'The body is {"reason": "..."}.'
 

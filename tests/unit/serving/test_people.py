@@ -52,7 +52,7 @@ def live(service: Service) -> Service:
 @pytest.fixture
 def ada(live: Service) -> dict[str, str]:
     """Return the headers by which ada says who she is."""
-    return {"X-API-Key": Keys(live.bundles.parent).add("ada", "approver")}
+    return {"X-API-Key": Keys(live.bundles.parent).create("ada", ["approve"])}
 
 
 @pytest.fixture
@@ -128,17 +128,17 @@ def test_a_401_names_the_three_ways(live: Service) -> None:
     assert "X-Forwarded-User is believed from the networks in the setting trusted_proxies" in told
 
 
-def test_a_viewer_is_a_403(live: Service) -> None:
-    answer = live.ask("POST", APPROVE, json=REASON, headers={"X-API-Key": Keys(live.bundles.parent).add("eve", "viewer")})
+def test_one_without_the_role_is_a_403(live: Service) -> None:
+    answer = live.ask("POST", APPROVE, json=REASON, headers={"X-API-Key": Keys(live.bundles.parent).create("eve", ["predict", "label"])})
     assert answer.status_code == 403
-    assert "eve has the role viewer; this needs the role approver." in error(answer)
+    assert "eve has the roles predict, label; this needs the role approve." in error(answer)
 
 
 def test_one_whom_the_policy_does_not_name_is_a_403_where_the_worker_can_read_it(live: Service, ada: dict[str, str]) -> None:
     folder = live.bundles.parent / "projects" / "churn"
     folder.mkdir(parents=True)
     (folder / "model.yaml").write_text(CONTRACT)
-    grace = {"X-API-Key": Keys(live.bundles.parent).add("grace", "admin")}
+    grace = {"X-API-Key": Keys(live.bundles.parent).create("grace", ["admin"])}
     answer = live.ask("POST", APPROVE, json=REASON, headers=grace)
     assert answer.status_code == 403
     assert "grace has no say about churn: choose from ada." in error(answer)
@@ -232,6 +232,14 @@ def test_the_routes_are_described(live: Service) -> None:
         assert operation["security"] == [{"key": []}, {"bearer": []}]
         assert set(operation["responses"]) == {"202", "4XX", "503"}
     assert set(described["components"]["securitySchemes"]) == {"key", "bearer"}
+    assert described["security"] == [{}, {"key": []}, {"bearer": []}]
+
+
+def test_every_route_but_the_probes_is_described_with_its_refusals(live: Service) -> None:
+    paths = live.ask("GET", "/openapi.json").json()["paths"]
+    told = {path: set(next(iter(operations.values()))["responses"]) for path, operations in paths.items()}
+    assert {path for path, codes in told.items() if not (codes >= {"401", "403", "429"} or "4XX" in codes)} == {"/health", "/ready"}
+    assert told["/predict/churn"] >= {"200", "401", "403", "404", "422", "429", "503"}
 
 
 def test_the_address_of_a_caller_is_not_taken_from_a_header(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,13 +182,13 @@ def test_a_taken_port_is_named_with_its_setting(free_port: int) -> None:
     assert "TREADLE_TRACKING_PORT" in error.value.fix
 
 
-def test_port_0_takes_a_free_one_and_the_address_says_which() -> None:
+def test_port_0_takes_a_free_one_and_the_address_says_which(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        assert url(listener) == f"http://127.0.0.1:{port}"
+        assert url(Workspace(tmp_path, Settings()), listener) == f"http://127.0.0.1:{port}"
 
 
-def test_an_address_of_version_6_is_bracketed() -> None:
+def test_an_address_of_version_6_is_bracketed(tmp_path: Path) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
@@ -196,7 +196,7 @@ def test_an_address_of_version_6_is_bracketed() -> None:
     except PortTaken:
         pytest.skip("no IPv6 here")
     with listener:
-        assert url(listener).startswith("http://[::1]:")
+        assert url(Workspace(tmp_path, Settings()), listener).startswith("http://[::1]:")
 
 
 def test_children_find_the_same_workspace_and_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
