@@ -150,16 +150,20 @@ def test_refusals_are_the_words_of_the_service(calm: tuple[Host, Store]) -> None
         assert batch.value.problems[0].startswith("rows.1001.spend is -1")
 
 
-def test_a_word_about_a_version_needs_a_key(calm: tuple[Host, Store]) -> None:
-    host, _ = calm
-    with Client(host.url) as client, pytest.raises(RequestRefused, match="Nobody is named") as nobody:
-        client.approve("churn", 1, "Fine.")
-    with Client(host.url, "tk_" + "0" * 40) as client, pytest.raises(RequestRefused, match="none of this workspace") as unknown:
-        client.reject("churn", 1, "Not fine.")
-    key = treadle.key_add("ada", roles=["approve"], workspace=host.workspace)
-    with Client(host.url, key) as client, pytest.raises(RequestRefused, match="the gate has not judged it") as known:
-        client.approve("churn", 1, "Fine.")
-    assert [caught.value.status for caught in (nobody, unknown, known)] == [401, 401, 404]
+def test_a_word_about_a_version_needs_a_key(tmp_path: Path) -> None:
+    with Host(tmp_path / "host") as host:  # of its own: a key changes who may call
+        store = open_at(host)
+        deploy(store, slot(host, small_bundles.answering(), 1))
+        host.serve()
+        with Client(host.url) as client, pytest.raises(RequestRefused, match="Nobody is named") as nobody:
+            client.approve("churn", 1, "Fine.")
+        with Client(host.url, "tk_" + "0" * 40) as client, pytest.raises(RequestRefused, match="none of this workspace") as unknown:
+            client.reject("churn", 1, "Not fine.")
+        key = treadle.keys_create("ada", roles=["approve"], workspace=host.workspace)
+        with Client(host.url, key) as client, pytest.raises(RequestRefused, match="the gate has not judged it") as known:
+            client.approve("churn", 1, "Fine.")
+        assert [caught.value.status for caught in (nobody, unknown, known)] == [401, 401, 404]
+        store.close()
 
 
 def test_a_model_that_cannot_be_loaded_is_not_now_and_says_when(tmp_path: Path) -> None:
