@@ -7,9 +7,9 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from typer.testing import CliRunner
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from treadle import api, spec
 from treadle.api.opening import Place
 from treadle.cli.main import app
+from treadle.client import Client
 from treadle.settings import Settings
 from treadle.times import span
 
@@ -62,6 +63,14 @@ names, return records instead of tables, and raise the errors that a command pri
 or nothing for the workspace of the current folder. `tell` is called with each thing that has been done. The commands `loop`, `demo` and
 `break` are called `run_loop`, `run_demo` and `drill`.
 
+A program that asks a running service uses [`treadle.Client`](#treadleclient) or `treadle.AsyncClient`; [the client](../guides/client.md)
+shows them at work.
+
+"""
+
+ASYNC_CLIENT = """## treadle.AsyncClient
+
+As `Client`, with the same methods, to be awaited; as an async context manager, or closed by `await client.close()`.
 """
 
 COMMANDS = """# Commands
@@ -143,14 +152,28 @@ def commands_page() -> str:
 
 def python_page() -> str:
     """Return the signature and the docstring of every function of the API."""
-    return PYTHON + "\n".join(f"## treadle.{name}\n\n```python\n{_signature(name)}\n```\n\n{_described(name)}\n" for name in api.__all__)
+    functions = [_section(f"## treadle.{name}", name, getattr(api, name)) for name in api.__all__]
+    methods = {name: one for name, one in vars(Client).items() if not name.startswith("_")}
+    return PYTHON + "\n".join(
+        [
+            *functions,
+            _section("## treadle.Client", "Client", Client),
+            *(_section(f"### Client.{name}", name, method) for name, method in methods.items()),
+            ASYNC_CLIENT,
+        ]
+    )
 
 
-def _signature(name: str) -> str:
+def _section(title: str, name: str, function: Callable[..., Any]) -> str:
+    return f"{title}\n\n```python\n{_signature(name, function)}\n```\n\n{_described(function)}\n"
+
+
+def _signature(name: str, function: Callable[..., Any]) -> str:
     """Return how a function is called, a parameter per line where the line would be long."""
-    signature = inspect.signature(getattr(api, name))
-    parts = [_parameter(one) for one in signature.parameters.values()]
-    first_by_name = next((i for i, one in enumerate(signature.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
+    signature = inspect.signature(function)
+    parts = [_parameter(one) for one in signature.parameters.values() if one.name != "self"]
+    kinds = [one.kind for one in signature.parameters.values() if one.name != "self"]
+    first_by_name = next((i for i, one in enumerate(kinds) if one is inspect.Parameter.KEYWORD_ONLY), None)
     if first_by_name is not None:
         parts.insert(first_by_name, "*")
     returned = "" if signature.return_annotation is signature.empty else f" -> {_type_name(signature.return_annotation)}"
@@ -166,12 +189,14 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _type_name(annotation: object) -> str:
-    return annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
+    if isinstance(annotation, str):
+        return annotation
+    return re.sub(r"\b(?:\w+\.)+", "", str(annotation)) if get_args(annotation) else str(getattr(annotation, "__name__", annotation))
 
 
-def _described(name: str) -> str:
+def _described(function: Callable[..., Any]) -> str:
     """Return a docstring as Markdown: its sections become lists."""
-    lines = (inspect.getdoc(getattr(api, name)) or "").replace("``", "`").splitlines()
+    lines = (inspect.getdoc(function) or "").replace("``", "`").splitlines()
     described = []
     for line in lines:
         if line in {"Args:", "Returns:", "Raises:", "Yields:"}:

@@ -16,6 +16,7 @@ from typing import Self
 
 import httpx
 
+from treadle.client import Client
 from treadle.errors import PortTaken, ServiceUnreachable
 from treadle.serving.supervisor import Child, Notice, Supervisor, environment, fresh_metrics, listen, only_one, require_safe, service, url
 from treadle.settings import Workspace, http_address, is_loopback
@@ -129,17 +130,19 @@ class Stack:
         empty = not self._deployed()
         deadline = time.monotonic() + READY_SECONDS
         last = "it has not answered yet"
-        while time.monotonic() < deadline:
-            try:
-                # Not verified: it is our own child that is asked, and its certificate names another host than this one.
-                answer = httpx.get(f"{self.addresses.api}/ready", timeout=2, verify=False)  # noqa: S501
-            except httpx.TransportError as error:
-                last = str(error)
-            else:
-                if answer.is_success or empty or answer.json()["refused"]:
-                    return
-                last = answer.text
-            time.sleep(0.1)
+        # Not verified: it is our own child that is asked, and its certificate names another host than this one.
+        unverified = httpx.HTTPTransport(verify=False)
+        with Client(self.addresses.api, timeout=2, retries=0, transport=unverified) as client:
+            while time.monotonic() < deadline:
+                try:
+                    found = client.ready()
+                except ServiceUnreachable as error:
+                    last = error.what
+                else:
+                    if found.ready or empty or found.refused:
+                        return
+                    last = " ".join(found.missing)
+                time.sleep(0.1)
         raise ServiceUnreachable(self.addresses.api, last)
 
     def _deployed(self) -> bool:

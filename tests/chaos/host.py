@@ -8,17 +8,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import httpx
 from sqlalchemy import select
 
 from tests.chaos import boundaries
 from tests.crew import PATIENCE, Crew, until
 from treadle.bundle.place import BundlePlace
+from treadle.client import Client, Prediction
+from treadle.errors import RequestRefused, ServiceUnreachable
 from treadle.serving.shipper import Shipper
 from treadle.serving.spool import segments
 from treadle.settings import Workspace
@@ -74,10 +76,9 @@ class Host:
 
 
 def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/ready", timeout=5).is_success
-    except httpx.TransportError:
-        return False
+    with Client(url, timeout=5, retries=0) as client, suppress(ServiceUnreachable):
+        return client.ready().ready
+    return False
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Callers(Crew):
     """Threads that ask and tell labels, and remember what was answered."""
 
     url: str
-    answered: dict[str, Any] = field(default_factory=dict)
+    answered: dict[str, Prediction] = field(default_factory=dict)
     labelled: set[str] = field(default_factory=set)
     resets: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
@@ -95,29 +96,24 @@ class Callers(Crew):
 
     def work(self, number: int) -> None:
         """Ask and tell, over and over."""
-        client, count = httpx.Client(base_url=self.url, timeout=10), 0
-        while not self.stopping.is_set():
-            count += 1
-            try:
-                self._one(client, f"c{number}-{count}", batch=count % 10 == 0)
-            except httpx.TransportError:
-                self.resets += 1
-                time.sleep(0.02)
-        client.close()
+        count = 0
+        with Client(self.url, timeout=10, retries=0) as client:
+            while not self.stopping.is_set():
+                count += 1
+                try:
+                    self._one(client, f"c{number}-{count}", batch=count % 10 == 0)
+                except ServiceUnreachable:
+                    self.resets += 1
+                    time.sleep(0.02)
+                except RequestRefused as error:
+                    self.wrong[error.sentence] += 1
 
-    def _one(self, client: httpx.Client, name: str, *, batch: bool) -> None:
+    def _one(self, client: Client, name: str, *, batch: bool) -> None:
         row = {"tenure": 2, "spend": 30.5, "customer": name}
-        answer = client.post("/predict/churn/batch", json={"rows": [row] * 4}) if batch else client.post("/predict/churn", json=row)
-        if not answer.is_success:
-            self.wrong[f"{answer.status_code} {answer.text}"] += 1
-            return
-        for one in answer.json()["predictions"] if batch else [answer.json()]:
-            self.answered[one["prediction_id"]] = one
-        told = client.post("/labels/churn", json={"labels": [{"prediction_id": one["prediction_id"], "value": "yes"}]})
-        if told.is_success:
-            self.labelled.add(one["prediction_id"])
-        else:
-            self.wrong[f"{told.status_code} {told.text}"] += 1
+        found = client.predict_batch("churn", [row] * 4) if batch else [client.predict("churn", row)]
+        self.answered |= {one.prediction_id: one for one in found}
+        client.label("churn", prediction_id=found[-1].prediction_id, value="yes")
+        self.labelled.add(found[-1].prediction_id)
 
     def until(self, more: int) -> None:
         """Wait until so many more rows were answered."""

@@ -5,17 +5,24 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
 
-import httpx
 import numpy as np
 
 from tests.crew import Crew
 from treadle.bundle.place import BundlePlace
+from treadle.client import Client, Prediction
 from treadle.engine.session import Engine
+from treadle.errors import RequestRefused, ServiceUnreachable
 
 ROWS = [{"tenure": tenure, "spend": float(spend)} for tenure in range(0, 100, 10) for spend in range(0, 1000, 100)]
-BAD = [{"tenure": "many", "spend": 1.0}, {"tenure": -1, "spend": 1.0}, {"spend": 1.0}, {"tenure": 1, "spend": 1.0, "other": 1}, {}]
+BAD: list[dict[str, object]] = [
+    {"tenure": "many", "spend": 1.0},
+    {"tenure": -1, "spend": 1.0},
+    {"spend": 1.0},
+    {"tenure": 1, "spend": 1.0, "other": 1},
+    {},
+]
 BATCH = 10
 TOLERANCE = 1e-6
 
@@ -53,58 +60,57 @@ class Load(Crew):
         """Send at the pace of one of so many threads."""
         dice, pace = random.Random(number), self.count / self.rate
         due = time.monotonic() + pace * dice.random()
-        client = httpx.Client(base_url=self.url, timeout=10)
-        while not self.stopping.wait(max(0.0, due - time.monotonic())):
-            # Who was held up does not catch up: the rate is that of callers who wait for their answer.
-            due = max(due + pace, time.monotonic())
-            self.sent += 1
-            try:
-                self._one(client, dice)
-            except httpx.TransportError:
-                self.resets += 1
-        client.close()
+        with Client(self.url, timeout=10, retries=0) as client:
+            while not self.stopping.wait(max(0.0, due - time.monotonic())):
+                # Who was held up does not catch up: the rate is that of callers who wait for their answer.
+                due = max(due + pace, time.monotonic())
+                self.sent += 1
+                try:
+                    self._one(client, dice)
+                except ServiceUnreachable:
+                    self.resets += 1
+                except RequestRefused as error:
+                    self.wrong[error.sentence] += 1
 
-    def _one(self, client: httpx.Client, dice: random.Random) -> None:
+    def _one(self, client: Client, dice: random.Random) -> None:
         kind = next(self._numbers) % 12
         places = [dice.randrange(len(ROWS)) for _ in range(BATCH if kind == 0 else 1)]
         rows = [{**ROWS[place], "customer": f"c{dice.randrange(10**9)}"} for place in places]
         began = time.monotonic()
         if kind == 0:
-            self._check(client.post("/predict/churn/batch", json={"rows": rows}), places, began)
+            self._check(client.predict_batch("churn", rows), places, began)
         elif kind == 1:
-            answer = client.post("/predict/churn", json=dice.choice(BAD))
-            if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
-                self.wrong[f"bad input got {answer.status_code} {answer.text}"] += 1
+            self._refused(client, dice.choice(BAD))
         elif kind == 2 and self.answered:
             name = dice.choice(list(self.answered))
-            if self._well(client.post("/labels/churn", json={"labels": [{"prediction_id": name, "value": "yes"}]})):
-                self.labelled.add(name)
+            client.label("churn", prediction_id=name, value="yes")
+            self.labelled.add(name)
         else:
-            self._check(client.post("/predict/churn", json=rows[0]), places, began)
+            self._check([client.predict("churn", rows[0])], places, began)
 
-    def _check(self, response: httpx.Response, places: list[int], began: float) -> None:
+    def _refused(self, client: Client, row: dict[str, object]) -> None:
+        try:
+            answer = client.predict("churn", row)
+        except RequestRefused as error:
+            if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                return
+            raise
+        self.wrong[f"bad input got {answer.answer!r}"] += 1
+
+    def _check(self, answers: list[Prediction], places: list[int], began: float) -> None:
         now = time.monotonic()
-        if not self._well(response):
-            return
         self.waits.append((now, now - began))
-        told = response.json()
-        for place, answer in zip(places, told.get("predictions", [told]), strict=True):
+        for place, answer in zip(places, answers, strict=True):
             self._compare(place, answer)
 
-    def _compare(self, place: int, answer: dict[str, Any]) -> None:
-        version = answer["version"]
-        right = self.truth[version][place]
-        if any(abs(answer["probabilities"][name] - right[name]) > TOLERANCE for name in right):
-            self.wrong[f"version {version} answers {answer['probabilities']} to {ROWS[place]}, its bundle {right}"] += 1
-        if answer["prediction_id"] in self.answered:
+    def _compare(self, place: int, answer: Prediction) -> None:
+        right, found = self.truth[answer.version][place], answer.probabilities or {}
+        if any(abs(found[name] - right[name]) > TOLERANCE for name in right):
+            self.wrong[f"version {answer.version} answers {found} to {ROWS[place]}, its bundle {right}"] += 1
+        if answer.prediction_id in self.answered:
             self.wrong["an id was given twice"] += 1
-        self.answered[answer["prediction_id"]] = place, version
-        self.by_version[version] += 1
-
-    def _well(self, response: httpx.Response) -> bool:
-        if not response.is_success:
-            self.wrong[f"{response.status_code} {response.text}"] += 1
-        return response.is_success
+        self.answered[answer.prediction_id] = place, answer.version
+        self.by_version[answer.version] += 1
 
     def longest_silence(self, begin: float, end: float) -> float:
         """Return the longest time without an answer between two moments."""

@@ -35,7 +35,7 @@ def drill(
     Raises:
         DrillImpossible: it cannot begin, or there is no such drill.
     """
-    from treadle import client
+    from treadle import service
     from treadle.drills import run
     from treadle.drills.scene import Scene
     from treadle.projects import find
@@ -46,4 +46,4 @@ def drill(
     with opened(workspace) as (place, store):
         project = find(place, model)
         long = run.DRILLS[known].seconds if seconds is None else seconds
-        return run.run(known, Scene(place, store, project, url or client.address(place), long, seed, tell))
+        return run.run(known, Scene(place, store, project, url or service.address(place), long, seed, tell))

@@ -72,17 +72,18 @@ def predict(
         say: called with what a person should know, such as columns that are left out.
         progress: called with the number of rows answered so far.
     """
-    from treadle import client
+    from treadle import service
     from treadle.console import asking
     from treadle.engine.encode import example
     from treadle.projects import find
 
     place = found(workspace, url=url)
-    project, address = find(place, model), url or client.address(place)
+    project, address = find(place, model), url or service.address(place)
     if isinstance(rows, str | Path):
         return asking.ask(place, asking.Source(address, project, Path(rows), raw), say=say, progress=progress)
     given = [example(project.contract.interface)] if rows is None else rows
-    return client.ask_rows(address, model, given, [f"row {number}" for number in range(1, len(given) + 1)])
+    with service.connect(address) as client:
+        return service.ask_rows(client, model, given, [f"row {number}" for number in range(1, len(given) + 1)])
 
 
 def predict_file(
@@ -100,12 +101,12 @@ def predict_file(
 
     The rest is as in ``predict``; a file of any length takes the memory of a batch. This is ``treadle predict MODEL FILE --out``.
     """
-    from treadle import client
+    from treadle import service
     from treadle.console import asking
     from treadle.projects import find
 
     place = found(workspace, url=url)
-    source = asking.Source(url or client.address(place), find(place, model), Path(file), raw)
+    source = asking.Source(url or service.address(place), find(place, model), Path(file), raw)
     return asking.ask_into(Path(out), source, say=say, progress=progress)
 
 
@@ -132,13 +133,14 @@ def label(
         url: address of the service; without it, the workspace's own.
         workspace: where; without it, the workspace of the current folder.
     """
-    from treadle import client
+    from treadle import service
+    from treadle.client import Label
     from treadle.projects import find
 
     place = found(workspace, url=url)
     find(place, model)
-    content = {"prediction_id": prediction, "request_id": request, "entity": entity, "value": value, "at": at}
-    return client.label(url or client.address(place), model, content)
+    told = Label(value=value, prediction_id=prediction, request_id=request, entity=entity, at=at)
+    return service.label(url or service.address(place), model, told)
 
 
 def simulate(
@@ -164,13 +166,13 @@ def simulate(
         url: address of the service; without it, the workspace's own.
         workspace: where; without it, the workspace of the current folder.
     """
-    from treadle import client
+    from treadle import service
     from treadle.projects import find
     from treadle.simulation.traffic import Pace
 
     place = found(workspace, url=url)
     pace = Pace(rate=rate, delay=delay)
-    return client.simulate(place, find(place, model), pace, url=url or client.address(place), seconds=seconds, shifted=shifted, seed=seed)
+    return service.simulate(place, find(place, model), pace, url=url or service.address(place), seconds=seconds, shifted=shifted, seed=seed)
 
 
 def run_demo(*, seed: int = 1, shift: bool = True, retrain: bool = True, step: bool = False, stop: bool = True) -> int:

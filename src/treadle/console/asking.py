@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from treadle import client
+from treadle import service
 from treadle.console.answers import AnswerFile
 from treadle.data.files import Problem, Row, columns_of, decimal_of, kind_of, rows_of
 from treadle.data.requests import Requests
@@ -108,10 +108,11 @@ def _batches(source: Source, say: Say) -> Iterator[tuple[list[_Asked], list[dict
     size = max(1, min(BATCH_ROWS, CELLS // len(source.project.contract.interface.features)))
     rows = _rows(source, say)
     empty = True
-    while batch := list(islice(rows, size)):
-        empty = False
-        places = [row.at for row in batch]
-        yield batch, client.ask_rows(source.url, source.project.name, [row.payload for row in batch], places)
+    with service.connect(source.url) as client:
+        while batch := list(islice(rows, size)):
+            empty = False
+            places = [row.at for row in batch]
+            yield batch, service.ask_rows(client, source.project.name, [row.payload for row in batch], places)
     if empty:
         raise RowFileInvalid(source.path, "it holds no rows")
 
@@ -131,7 +132,7 @@ def _as_they_are(source: Source) -> Iterator[_Asked]:
     """Yield the objects of a JSON file: JSON has numbers, truth and null of its own."""
     path = source.path
     if str(path) == "-" or kind_of(path) == "json":
-        yield from (_Asked(f"row {number}", row) for number, row in enumerate(client.read_rows(path), 1))
+        yield from (_Asked(f"row {number}", row) for number, row in enumerate(service.read_rows(path), 1))
         return
     for row in rows_of(path):
         if row.trouble:

@@ -8,17 +8,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from treadle import client
+from treadle import service
+from treadle.client import Client
 from treadle.drafting.agreement import Agreement
 from treadle.drafting.publish import Made, unwrapped
 from treadle.drafting.taken import Taken, columns
 from treadle.engine.columns import column as allowed
-from treadle.errors import NotAskable, NotPublishable, ServiceRunning, ServiceUnreachable
+from treadle.errors import NotAskable, NotPublishable, RequestRefused, ServiceRunning, ServiceUnreachable
+from treadle.identity import shown_key
 from treadle.settings import Workspace
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 from treadle.stack import Stack
@@ -77,7 +78,8 @@ class Published:
         except NotPublishable as error:
             raise NotAskable(error.reason, "Pass a table with the columns that it was fitted on.") from error
         rows = payloads(self._taken.interface, table)
-        return client.ask_rows(self.address, self.name, rows, [f"row {number}" for number in range(len(rows))])
+        with service.connect(self.address) as client:
+            return service.ask_rows(client, self.name, rows, [f"row {number}" for number in range(len(rows))])
 
 
 def handle(made: Made, fitted: Any, workspace: Workspace, *, serve: bool) -> Published:
@@ -165,7 +167,7 @@ def _started(workspace: Workspace) -> str:
     try:
         stack.__enter__()
     except ServiceRunning:
-        return client.address(workspace)
+        return service.address(workspace)
     _running[workspace.home] = stack
     # The thread of the stack would keep the process alive: it is told when the main thread ends.
     threading.Thread(target=_stop_at_the_end, args=(workspace.home,), name="published", daemon=True).start()
@@ -179,13 +181,13 @@ def _stop_at_the_end(home: Path) -> None:
 
 def _wait(where: str, made: Made) -> None:
     """Wait until the service answers with this version."""
-    url, last, deadline = f"{where}/models/{made.registered.model}", "it does not serve this version yet", time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            answer = httpx.get(url, timeout=5)
-            if answer.is_success and answer.json()["digest"] == made.registered.digest:
-                return
-        except httpx.TransportError as error:
-            last = str(error)
-        time.sleep(0.05)
+    last, deadline = "it does not serve this version yet", time.monotonic() + PATIENCE
+    with Client(where, shown_key(), timeout=5, retries=0) as client:
+        while time.monotonic() < deadline:
+            try:
+                if client.model(made.registered.model).digest == made.registered.digest:
+                    return
+            except (RequestRefused, ServiceUnreachable) as error:
+                last = error.what
+            time.sleep(0.05)
     raise ServiceUnreachable(where, last)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpx
-
 from treadle.bundle.place import BundlePlace
-from treadle.errors import DrillImpossible, NotDeployed, ServiceUnreachable
+from treadle.client import Client
+from treadle.errors import DrillImpossible, NotDeployed, RequestRefused
+from treadle.identity import shown_key
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project
 from treadle.retraining.controller import LEASE
@@ -60,17 +60,16 @@ class Scene:
         """Make sure that the service answers for the model.
 
         Raises:
-            ServiceUnreachable: nothing answers.
+            ServiceUnreachable, NoService: nothing answers, or something else does.
             DrillImpossible: it does not serve the model.
         """
         self.champion()
         try:
-            answer = httpx.get(f"{self.url.rstrip('/')}/models/{self.model}", timeout=TIMEOUT_SECONDS)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ServiceUnreachable(self.url, f"{str(error) or type(error).__name__}.") from error
-        if not answer.is_success:
-            reason = f"the service at {self.url} answers {answer.status_code} for the model {self.model}"
-            raise DrillImpossible(reason, "`treadle status` shows what is deployed.")
+            with Client(self.url, shown_key(), timeout=TIMEOUT_SECONDS) as client:
+                client.model(self.model)
+        except RequestRefused as error:
+            reason = f"the service at {self.url} answers {error.status} for the model {self.model}"
+            raise DrillImpossible(reason, "`treadle status` shows what is deployed.") from error
 
     def controller(self) -> str | None:
         """Return who holds the controller's lease; None if nobody does."""

@@ -25,15 +25,6 @@ class QuestionUnanswered(TreadleError):
         )
 
 
-class ServiceUnreachable(TreadleError):
-    """Nothing answers at the address of the service."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"No service answers at {url}: {reason.rstrip('.')}.", fix="Start it with `treadle serve`, or name another with --url."
-        )
-
-
 class RowFileInvalid(TreadleError):
     """A file of rows cannot be used."""
 
@@ -57,27 +48,6 @@ class RowsUnanswered(TreadleError):
     def __init__(self, path: Path, answered: int, kept: Path, reason: str, *, problems: Sequence[str] = (), fix: str = "") -> None:
         what = f"Only the first {answered} rows of {path} are answered; their answers are in {kept}. {reason}"
         super().__init__(what, problems=problems, fix=fix or "Mend what is wrong, and ask for the other rows again.")
-
-
-class RequestRefused(TreadleError):
-    """The service refused a request."""
-
-    def __init__(self, url: str, status: int, said: str, *, problems: Sequence[str] = (), fix: str = "") -> None:
-        super().__init__(
-            f"The service at {url} refuses this ({status}): {said}",
-            problems=problems,
-            fix=fix or "docs/guides/api.md describes requests and errors.",
-        )
-
-
-class NoService(TreadleError):
-    """Something else than Treadle answers at the address."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"What answers at {url} is no service of Treadle: {reason}",
-            fix="`treadle serve` says at which address it serves; name it with --url.",
-        )
 
 
 class ControllerBusy(TreadleError):

@@ -4,16 +4,17 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 
-from treadle.errors import ServiceUnreachable
-from treadle.identity import key_header
+from treadle.client import AsyncClient, Label, Prediction
+from treadle.errors import TreadleError
+from treadle.identity import shown_key
 from treadle.simulation.world import World
 from treadle.spec import BooleanFeature, CategoryFeature, DateFeature, Feature, Interface
 
@@ -85,11 +86,10 @@ class Traffic:
         """Send traffic for ``seconds`` or until ``stop`` is set, and return the tally.
 
         Raises:
-            ServiceUnreachable: nothing answers at the address when the stream starts.
+            ServiceUnreachable, NoService: nothing answers at the address when the stream starts, or something else does.
         """
-        limits = httpx.Limits(max_connections=32)
-        async with httpx.AsyncClient(base_url=self._url, timeout=30, limits=limits, headers=key_header()) as client:
-            await self._require(client)
+        async with self._client() as client:
+            await client.health()
             end = self._clock() + seconds
             while self._clock() < end and not (stop and stop.is_set()):
                 began = self._clock()
@@ -99,16 +99,14 @@ class Traffic:
 
     async def settle(self) -> None:
         """Tell the labels that are still due, at once."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=30, headers=key_header()) as client:
+        async with self._client() as client:
             await self._tell_labels(client, before=math.inf)
 
-    async def _require(self, client: httpx.AsyncClient) -> None:
-        try:
-            await client.get("/health")
-        except httpx.TransportError as error:
-            raise ServiceUnreachable(self._url, str(error)) from error
+    def _client(self) -> AsyncClient:
+        # Each failure is to be seen, and each row to be in the log once.
+        return AsyncClient(self._url, shown_key(), retries=0)
 
-    async def _bite(self, client: httpx.AsyncClient) -> None:
+    async def _bite(self, client: AsyncClient) -> None:
         self._owed += self._pace.rate * TICK
         count = int(self._owed)
         self._owed -= count
@@ -117,67 +115,51 @@ class Traffic:
             payloads = to_payloads(self._interface, frame)
             truths = [str(value) for value in frame[self._interface.target.name]]
             alone = round(count * self._pace.singles)
-            pairs = list(zip(payloads, truths, strict=True))
             await asyncio.gather(
-                *(self._one(client, payload, truth) for payload, truth in pairs[:alone]), self._many(client, pairs[alone:])
+                *(self._one(client, payload, truth) for payload, truth in zip(payloads[:alone], truths[:alone], strict=True)),
+                self._many(client, payloads[alone:], truths[alone:]),
             )
         await self._tell_labels(client, before=self._clock())
 
-    async def _one(self, client: httpx.AsyncClient, payload: dict[str, Any], truth: str) -> None:
-        answer = await self._post(client, f"/predict/{self._model}", payload)
-        if answer is not None:
-            self._keep([answer], [truth])
+    async def _one(self, client: AsyncClient, payload: dict[str, Any], truth: str) -> None:
+        with self._counted(1):
+            self._keep([await client.predict(self._model, payload)], [truth])
 
-    async def _many(self, client: httpx.AsyncClient, pairs: list[tuple[dict[str, Any], str]]) -> None:
-        if not pairs:
-            return
-        answer = await self._post(client, f"/predict/{self._model}/batch", {"rows": [payload for payload, _ in pairs]}, rows=len(pairs))
-        if answer is not None:
-            self._keep(answer["predictions"], [truth for _, truth in pairs])
+    async def _many(self, client: AsyncClient, payloads: list[dict[str, Any]], truths: list[str]) -> None:
+        if payloads:
+            with self._counted(len(payloads)):
+                self._keep(await client.predict_batch(self._model, payloads), truths)
 
-    async def _post(self, client: httpx.AsyncClient, path: str, body: dict[str, Any], rows: int = 1) -> dict[str, Any] | None:
+    @contextmanager
+    def _counted(self, rows: int) -> Iterator[None]:
+        """Count a request, and its failure."""
         self.tally.requests += 1
         self.tally.rows += rows
         try:
-            response = await client.post(path, json=body)
-        except httpx.TransportError as error:
-            self._failed(f"{path}: {type(error).__name__} {error}")
-            return None
-        if not response.is_success:
-            self._failed(f"{path}: {response.status_code} {response.text[:200]}")
-            return None
-        content: dict[str, Any] = response.json()
-        return content
+            yield
+        except TreadleError as error:
+            self.tally.failed += 1
+            self.tally.failures.append(error.sentence)
 
-    def _failed(self, what: str) -> None:
-        self.tally.failed += 1
-        self.tally.failures.append(what)
-
-    def _keep(self, answers: list[dict[str, Any]], truths: list[str]) -> None:
+    def _keep(self, answers: list[Prediction], truths: list[str]) -> None:
         at = self._clock() + self._pace.delay
         for answer, truth in zip(answers, truths, strict=True):
-            self.tally.received.append(Received(answer["prediction_id"], answer["version"], canonical_answer(answer)))
-            self._due.append(_Due(at, answer["prediction_id"], truth))
+            self.tally.received.append(Received(answer.prediction_id, answer.version, canonical_answer(json.loads(answer.answer))))
+            self._due.append(_Due(at, answer.prediction_id, truth))
 
-    async def _tell_labels(self, client: httpx.AsyncClient, *, before: float) -> None:
+    async def _tell_labels(self, client: AsyncClient, *, before: float) -> None:
         ready = [due for due in self._due if due.at <= before]
         if not ready:
             return
         self._due = [due for due in self._due if due.at > before]
         for start in range(0, len(ready), LABELS_PER_POST):
             part = ready[start : start + LABELS_PER_POST]
-            labels = [{"prediction_id": due.prediction_id, "value": due.value} for due in part]
-            if await self._post_labels(client, labels):
-                self.tally.labels += len(part)
-            else:
+            try:
+                self.tally.labels += await client.labels(
+                    self._model, [Label(prediction_id=due.prediction_id, value=due.value) for due in part]
+                )
+            except TreadleError:
                 self._due += part
-
-    async def _post_labels(self, client: httpx.AsyncClient, labels: list[dict[str, Any]]) -> bool:
-        try:
-            response = await client.post(f"/labels/{self._model}", json={"labels": labels})
-        except httpx.TransportError:
-            return False
-        return response.is_success
 
 
 def canonical_answer(answer: dict[str, Any]) -> str:

@@ -160,10 +160,10 @@ def test_a_service_with_an_empty_cache_follows_and_keeps_the_old_generation_when
         deploy(store, Slot("champion", 2, versions[1].digest, 1.0))
         until(lambda: f"{s3.url}/bundles" in json.dumps(host.ready()), "the worker tells why it does not follow")
         # A worker that was still fetching the first generation when the bucket went finds it here a moment later.
-        until(lambda: host.ready()["generations"].get("churn") == 1, "the old generation is kept")
+        until(lambda: host.ready().generations.get("churn") == 1, "the old generation is kept")
 
         s3.come_back()
-        until(lambda: host.ready()["generations"].get("churn") == 2, "the worker follows")
+        until(lambda: host.ready().generations.get("churn") == 2, "the worker follows")
         store.close()
 
 
@@ -180,7 +180,7 @@ def test_what_was_trained_and_promoted_here_is_served_there(s3: Bucket, workspac
 
     with Host(tmp_path / "other", f'store_url = "{url}"\nremote_url = "{s3.url}"\n') as host:
         host.serve()
-        assert host.ready()["generations"] == {"iris": 1}
+        assert host.ready().generations == {"iris": 1}
         told = {outcome.name: outcome for outcome in machine.shared(host.workspace)}
         assert told["shared place"].status == "ok"
     s3.go_away()

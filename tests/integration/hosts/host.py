@@ -8,14 +8,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import httpx
 import psutil
 from sqlalchemy import select
 
 from tests import small_bundles
 from tests.crew import PATIENCE, Crew, until
+from treadle.client import Client, Label, Ready
+from treadle.errors import RequestRefused, ServiceUnreachable
 from treadle.settings import MARKER, Workspace
 from treadle.state import deployments, schema
 from treadle.state.deployments import Role, Slot
@@ -73,7 +74,8 @@ class Host:
         met: set[int] = set()
 
         def all_met() -> bool:
-            met.add(httpx.get(f"{self.url}/health", timeout=30).json()["worker"])
+            with Client(self.url, retries=0) as client:
+                met.add(client.health().worker)
             return len(met) == self.workspace.settings.workers
 
         until(all_met, "each worker answers")
@@ -81,13 +83,14 @@ class Host:
     def is_ready(self) -> bool:
         """Tell whether the service answers for every deployed model."""
         try:
-            return httpx.get(f"{self.url}/ready", timeout=30).status_code == 200
-        except httpx.TransportError:
+            return self.ready().ready
+        except ServiceUnreachable:
             return False
 
-    def ready(self) -> Any:
+    def ready(self) -> Ready:
         """Return what a worker says of itself."""
-        return httpx.get(f"{self.url}/ready", timeout=30).json()
+        with Client(self.url, retries=0) as client:
+            return client.ready()
 
     def log(self, command: str) -> str:
         """Return what a command has said so far."""
@@ -154,35 +157,28 @@ class Callers(Crew):
 
     def work(self, number: int) -> None:
         """Ask and tell, over and over."""
-        with httpx.Client(timeout=PATIENCE) as client:
+        with (
+            Client(self.url, timeout=PATIENCE, retries=0) as here,
+            Client(self.labels_at or self.url, timeout=PATIENCE, retries=0) as there,
+        ):
             count = 0
             while not self.stopping.wait(self.pause):
                 count += 1
                 started = time.monotonic()
                 try:
-                    self._one(client, f"c{number}-{count}", count)
-                except httpx.TransportError:
+                    self._one(here, there, f"c{number}-{count}", count)
+                except ServiceUnreachable:
                     self.resets += 1
+                except RequestRefused as error:
+                    self.refused[error.status, error.retry_after is not None] += 1
                 self.slowest = max(self.slowest, time.monotonic() - started)
 
-    def _one(self, client: httpx.Client, name: str, count: int) -> None:
+    def _one(self, here: Client, there: Client, name: str, count: int) -> None:
         rows = [{"tenure": (count + place) % 100, "spend": count % 1000, "customer": name} for place in range(4)]
-        batch = count % 10 == 0
-        path, body = ("/predict/churn/batch", {"rows": rows}) if batch else ("/predict/churn", rows[0])
-        answer = client.post(self.url + path, json=body)
-        if not self._taken(answer):
-            return
-        ids = [one["prediction_id"] for one in (answer.json()["predictions"] if batch else [answer.json()])]
-        version = answer.json()["predictions"][0]["version"] if batch else answer.json()["version"]
-        self.answered |= dict.fromkeys(ids, version)
-        told = {"labels": [{"prediction_id": one, "value": "yes"} for one in ids]}
-        if self._taken(client.post((self.labels_at or self.url) + "/labels/churn", json=told)):
-            self.labelled += ids
-
-    def _taken(self, answer: httpx.Response) -> bool:
-        if not answer.is_success:
-            self.refused[answer.status_code, "retry-after" in answer.headers] += 1
-        return answer.is_success
+        found = here.predict_batch("churn", rows) if count % 10 == 0 else [here.predict("churn", rows[0])]
+        self.answered |= {one.prediction_id: one.version for one in found}
+        there.labels("churn", [Label(prediction_id=one.prediction_id, value="yes") for one in found])
+        self.labelled += [one.prediction_id for one in found]
 
 
 def ids_in(store: Store) -> list[str]:

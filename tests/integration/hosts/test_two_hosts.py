@@ -83,7 +83,7 @@ def test_both_serve_one_model_and_one_store_has_it_all_once(hosts: tuple[Host, H
         here.more()
         there.more()
         generation = deploy(store, promoted)
-        until(lambda: {host.ready()["generations"]["churn"] for host in hosts} == {generation}, "the promotion is followed")
+        until(lambda: {host.ready().generations["churn"] for host in hosts} == {generation}, "the promotion is followed")
         until(lambda: {2} <= set(here.answered.values()) & set(there.answered.values()), "both answer with the new version")
         here.more()
         there.more()

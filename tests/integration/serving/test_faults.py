@@ -124,7 +124,7 @@ def test_a_promotion_is_followed_on_a_full_disk(tmp_path: Path, small_disk: Path
             with Filling(small_disk):
                 until(lambda: sum(callers.refused.values()) > 20, "callers are refused")
                 generation = deploy(store, slot(host, small_bundles.answering(1), 2))
-                until(lambda: host.ready()["generations"]["churn"] == generation, "the promotion is followed")
+                until(lambda: host.ready().generations["churn"] == generation, "the promotion is followed")
             callers.more(100)
         assert (host.deaths(), callers.resets, set(callers.refused)) == ([], 0, {(503, True)})
         assert set(callers.answered.values()) == {1, 2}
@@ -170,7 +170,7 @@ def test_a_damaged_database_costs_no_caller_an_answer_and_the_copy_of_it_is_caug
             copy(database, backup)
             callers.more(100)
             spoil(database)
-            until(lambda: host.ready()["trouble"], "the workers say that they cannot read the deployments")
+            until(lambda: host.ready().trouble, "the workers say that they cannot read the deployments")
             until(lambda: str(database) in host.shipper_log(), "the shipper says that it cannot write")
             callers.more(100)
             said = host.run("status")
@@ -179,7 +179,7 @@ def test_a_damaged_database_costs_no_caller_an_answer_and_the_copy_of_it_is_caug
             assert "`treadle restore BACKUP --into FOLDER`" in said.stderr
             assert host.is_ready()
             put_back(backup, database)
-            until(lambda: not host.ready()["trouble"], "the workers read the deployments again")
+            until(lambda: not host.ready().trouble, "the workers read the deployments again")
             callers.more(100)
         assert (callers.refused, callers.resets, host.deaths()) == ({}, 0, [])
         store = open_at(host)

@@ -104,12 +104,12 @@ def test_callers_notice_nothing_and_everything_is_there_afterwards(host_and_away
             before, told = len(callers.answered), len(callers.labelled)
             while time.monotonic() < began + SECONDS:
                 callers.more(10)
-            assert host.ready()["trouble"]
+            assert host.ready().trouble
             assert host.is_ready()
             during, labels = len(callers.answered) - before, len(callers.labelled) - told
         back = time.time()
         until(lambda: lease_of(store)[2] > back + 5, "the controller has renewed its lease")
-        until(lambda: not host.ready()["trouble"], "the workers read the deployments again")
+        until(lambda: not host.ready().trouble, "the workers read the deployments again")
         until(lambda: set(callers.answered) & set(ids_in(store)), "the shipper ships again")
         deploy(store, slot(host, small_bundles.answering(1), 2))
         until(lambda: 2 in callers.answered.values(), "the workers follow the next deployment")

@@ -11,6 +11,8 @@ import pytest
 
 from tests import small_bundles
 from tests.small_service import Service
+from treadle import service
+from treadle.client import Client
 from treadle.console import asking
 from treadle.console.asking import Source
 from treadle.data import files
@@ -41,17 +43,20 @@ GOOD = "customer;tenure;spend;note\na;1;1,5;x\nb;2;2,5;\nc;3;30,5;y\n"
 @pytest.fixture
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Yield a service whose answers the client gets without a network; batches are of two rows."""
-    service = Service(tmp_path / "service")
-    service.follow(service.slot(small_bundles.answering(), 1))
+    worker = Service(tmp_path / "service")
+    worker.follow(worker.slot(small_bundles.answering(), 1))
 
-    def request(method: str, url: str, **how: Any) -> httpx.Response:
-        how.pop("timeout")
-        return service.ask(method, url.removeprefix("http://treadle"), **how)
+    def carry(request: httpx.Request) -> httpx.Response:
+        answer = worker.ask(request.method, request.url.path, content=request.content, headers=request.headers)
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
-    monkeypatch.setattr(httpx, "request", request)
+    def connect(url: str) -> Client:
+        return Client(url, retries=0, transport=httpx.MockTransport(carry) if url == "http://treadle" else None)
+
+    monkeypatch.setattr(service, "connect", connect)
     monkeypatch.setattr(asking, "BATCH_ROWS", 2)
-    yield service
-    service.close()
+    yield worker
+    worker.close()
 
 
 @pytest.fixture

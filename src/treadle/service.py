@@ -1,28 +1,29 @@
-"""Ask a running service, as its callers do."""
+"""Ask the service of a workspace, for a person at a terminal: rows are named by the lines of their file, and a fix is a command.
+
+Programs use ``treadle.client``, which this is built on.
+"""
 
 import asyncio
 import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import msgspec
 
-from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
-from treadle.identity import key_header
+from treadle.client import Client, Label
+from treadle.errors import BatchUnfinished, RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle.identity import shown_key
 from treadle.projects import Project
-from treadle.serving.inference import BATCH_ROWS
 from treadle.settings import Workspace
 
 if TYPE_CHECKING:
     from treadle.simulation.traffic import Pace, Tally
-
-TIMEOUT_SECONDS = 30.0
 
 
 def address(workspace: Workspace) -> str:
@@ -37,19 +38,39 @@ def address(workspace: Workspace) -> str:
     return url
 
 
-def ask_rows(url: str, model: str, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[dict[str, Any]]:
+def connect(url: str) -> Client:
+    """Return a client of the service at an address, with the key of whoever runs this command, if there is one.
+
+    Raises:
+        ServiceUnreachable: that is no address.
+    """
+    return Client(url, shown_key())
+
+
+def ask_rows(client: Client, model: str, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[dict[str, Any]]:
     """Return the service's answers to rows, in their order; errors call row i by ``places[i]``, such as "line 7".
 
     Raises:
         RequestRefused: the service refused the rows; the error carries its reasons.
         ServiceUnreachable, NoService: nothing answers there, or something else does.
     """
-    answers: list[dict[str, Any]] = []
-    for start in range(0, len(rows), BATCH_ROWS):
-        named = partial(_placed, places[start : start + BATCH_ROWS])
-        body = {"rows": rows[start : start + BATCH_ROWS]}
-        answers += _ask(url, f"/predict/{model}/batch", model, "predictions", body, named)
-    return answers
+    with _told(model, places):
+        return [msgspec.json.decode(one.answer) for one in client.predict_batch(model, rows)]
+
+
+@contextmanager
+def _told(model: str, places: Sequence[str] = ()) -> Iterator[None]:
+    """Tell a refusal as a person at a terminal needs it."""
+    try:
+        yield
+    except (BatchUnfinished, RequestRefused) as told:
+        error = told.__cause__ if isinstance(told, BatchUnfinished) else told
+        if not isinstance(error, RequestRefused):
+            raise
+        fields = [one._replace(field=_placed(places, one.field)) for one in error.fields]
+        train = f"`treadle train {model}`, then `treadle promote {model}`; `treadle status` shows what is deployed."
+        fix = train if error.status == HTTPStatus.NOT_FOUND else error.fix
+        raise type(error)(error.url, error.status, error.said, fields=fields, fix=fix, retry_after=error.retry_after) from error
 
 
 def _placed(places: Sequence[str], field: str) -> str:
@@ -57,15 +78,14 @@ def _placed(places: Sequence[str], field: str) -> str:
     _, _, rest = field.partition("rows.")
     number, _, name = rest.partition(".")
     if not number.isdigit() or int(number) >= len(places):
-        return _whole(field)
+        return field
     return f"{places[int(number)]}: {name}" if name else places[int(number)]
 
 
-def label(url: str, model: str, content: Mapping[str, Any]) -> int:
-    """Tell one label and return how many the service took; keys without a value are left out. Raises as ``ask_rows`` does."""
-    told = {key: value for key, value in content.items() if value is not None}
-    accepted: int = _ask(url, f"/labels/{model}", model, "accepted", {"labels": [told]})
-    return accepted
+def label(url: str, model: str, told: Label) -> int:
+    """Tell one label and return how many the service took. Raises as ``ask_rows`` does."""
+    with connect(url) as client, _told(model):
+        return client.labels(model, [told])
 
 
 def simulate(  # noqa: PLR0913
@@ -75,7 +95,8 @@ def simulate(  # noqa: PLR0913
     from treadle.simulation.traffic import Traffic  # noqa: PLC0415 -- brings pandas, which a prediction need not wait for
     from treadle.simulation.world import open_world  # noqa: PLC0415 -- as above
 
-    _ask(url, f"/models/{project.name}", project.name, "version")
+    with connect(url) as client, _told(project.name):
+        client.model(project.name)
     traffic = Traffic(url, project.name, project.contract.interface, open_world(workspace, project, seed=seed), pace)
     traffic.shifted = shifted
 
@@ -132,32 +153,3 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _refuse_constant(name: str) -> None:
     message = f"JSON has no {name}"
     raise ValueError(message)
-
-
-def _whole(field: str) -> str:
-    return field or "the row"
-
-
-def _ask(url: str, path: str, model: str, key: str, body: Mapping[str, Any] | None = None, named: Callable[[str], str] = _whole) -> Any:
-    """Return the value of ``key`` in the service's answer to a GET or, with a body, to a POST; ``named`` says what to call a field."""
-    headers = {"content-type": "application/json", **key_header()}
-    content = None if body is None else json.dumps(body)
-    try:
-        method = "GET" if body is None else "POST"
-        response = httpx.request(method, url.rstrip("/") + path, content=content, headers=headers, timeout=TIMEOUT_SECONDS)
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise ServiceUnreachable(url, f"{str(error) or type(error).__name__}.") from error
-    try:
-        if response.is_success:
-            return response.json()[key]
-        refusal = _refusal(url, model, response.status_code, response.json()["error"], named)
-    except (ValueError, TypeError, KeyError) as error:
-        raise NoService(url, f"it answers {response.status_code} to {path}, in words of its own.") from error
-    raise refusal
-
-
-def _refusal(url: str, model: str, status: int, told: Mapping[str, Any], named: Callable[[str], str]) -> RequestRefused:
-    """Return what the service said, as an error of our own."""
-    problems = [f"{named(one['field'])} is {one['value']!r}; allowed: {one['allowed']}" for one in told["problems"]]
-    fix = f"`treadle train {model}`, then `treadle promote {model}`; `treadle status` shows what is deployed."
-    return RequestRefused(url, status, told["what"], problems=problems, fix=fix if status == httpx.codes.NOT_FOUND else told["fix"])

@@ -1,4 +1,4 @@
-"""The client's side of a conversation: rows that cannot be read, and whatever may answer at an address."""
+"""The service of a workspace as a person asks it: rows that cannot be read, and whatever may answer at an address."""
 
 import io
 import json
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from treadle import client
-from treadle.errors import NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
+from treadle import service
+from treadle.client import Client, Label
+from treadle.errors import BatchUnfinished, NoService, RequestRefused, RowFileInvalid, ServiceUnreachable
 from treadle.settings import Settings, Workspace
 
 
@@ -21,12 +22,12 @@ from treadle.settings import Settings, Workspace
 def test_rows_come_in_three_shapes(tmp_path: Path, content: str, rows: list[dict[str, int]]) -> None:
     path = tmp_path / "rows.json"
     path.write_text(content)
-    assert client.read_rows(path) == rows
+    assert service.read_rows(path) == rows
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}'))
-    assert client.read_rows(Path("-")) == [{"a": 1}]
+    assert service.read_rows(Path("-")) == [{"a": 1}]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,13 @@ def test_a_bad_row_file_is_named_with_its_reason(tmp_path: Path, content: bytes,
     path = tmp_path / "rows.json"
     path.write_bytes(content)
     with pytest.raises(RowFileInvalid, match=said) as caught:
-        client.read_rows(path)
+        service.read_rows(path)
     assert str(path) in str(caught.value)
 
 
 def test_a_row_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RowFileInvalid, match=r"nowhere.json cannot be used: No such file or directory\."):
-        client.read_rows(tmp_path / "nowhere.json")
+        service.read_rows(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,17 @@ def test_a_row_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_address_is_that_of_the_settings(host: str, url: str) -> None:
-    assert client.address(Workspace(Path(), Settings(host=host))) == url
+    assert service.address(Workspace(Path(), Settings(host=host))) == url
 
 
 def test_a_service_on_a_free_port_must_be_named() -> None:
     with pytest.raises(ServiceUnreachable, match=r"the setting port is 0.*\n.*--url"):
-        client.address(Workspace(Path(), Settings(port=0)))
+        service.address(Workspace(Path(), Settings(port=0)))
+
+
+def ask(url: str, rows: list[dict[str, int]], places: list[str]) -> None:
+    with Client(url, retries=0) as client:
+        service.ask_rows(client, "iris", rows, places)
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -80,8 +86,10 @@ class Stranger(BaseHTTPRequestHandler):
 
     status = 200
     body = b""
+    shown = ""
 
     def do_POST(self) -> None:
+        type(self).shown = self.headers.get("authorization", "")
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(self.status)
         self.send_header("content-length", str(len(self.body)))
@@ -109,7 +117,7 @@ def test_somebody_else_at_the_address_is_called_so(stranger: tuple[str, type[Str
     url, handler = stranger
     handler.status, handler.body = status, body
     with pytest.raises(NoService, match=url):
-        client.ask_rows(url, "iris", [{}], ["row 1"])
+        ask(url, [{}], ["row 1"])
 
 
 def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type[Stranger]]) -> None:
@@ -119,14 +127,14 @@ def test_a_refusal_is_told_in_the_words_of_the_service(stranger: tuple[str, type
         b'{"error": {"what": "The request has 1 problem.", "fix": "Look.", "problems": [{"field": "", "value": 1, "allowed": "x"}]}}'
     )
     with pytest.raises(RequestRefused) as caught:
-        client.ask_rows(url, "iris", [{}], ["row 1"])
+        ask(url, [{}], ["row 1"])
     assert str(caught.value) == f"The service at {url} refuses this (422): The request has 1 problem.\n  - the row is 1; allowed: x\nLook."
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "localhost:8000", "http://[", "http://nowhere.invalid", "ftp://127.0.0.1"])
 def test_an_address_where_nothing_answers_is_named(url: str) -> None:
     with pytest.raises(ServiceUnreachable) as caught:
-        client.ask_rows(url, "iris", [{}], ["row 1"])
+        ask(url, [{}], ["row 1"])
     assert f"No service answers at {url}: " in str(caught.value)
     assert "treadle serve" in str(caught.value)
 
@@ -138,5 +146,53 @@ def test_a_refused_field_is_named_by_the_row_of_the_file(stranger: tuple[str, ty
     problems = [{"field": field, "value": 1, "allowed": "x"} for field in fields]
     handler.body = json.dumps({"error": {"what": "No.", "fix": "", "problems": problems}}).encode()
     with pytest.raises(RequestRefused) as caught:
-        client.ask_rows(url, "iris", [{}, {}], ["line 2", "line 5"])
+        ask(url, [{}, {}], ["line 2", "line 5"])
     assert [line.partition(" is 1")[0] for line in caught.value.problems] == ["line 5: tenure", "line 2", "rows.7.tenure", "rows"]
+
+
+@pytest.mark.parametrize(("variable", "shown"), [("", ""), (" tk_mine\n", "Bearer tk_mine")])
+def test_the_key_of_whoever_runs_the_command_is_shown(
+    stranger: tuple[str, type[Stranger]], variable: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TREADLE_KEY", variable)
+    url, handler = stranger
+    handler.status, handler.body = 202, b'{"accepted": 1}'
+    assert service.label(url, "iris", Label(entity="e", value="setosa")) == 1
+    assert handler.shown == shown
+
+
+def test_the_model_that_is_not_there_is_told_with_the_commands_that_make_it(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    handler.status = 404
+    handler.body = b'{"error": {"what": "There is no model.", "fix": "GET /models lists them.", "problems": []}}'
+    with pytest.raises(RequestRefused) as caught:
+        service.label(url, "iris", Label(entity="e", value="setosa"))
+    assert caught.value.fix.startswith("`treadle train iris`, then `treadle promote iris`")
+
+
+def test_a_refusal_far_down_is_named_by_its_row(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    answer = {"prediction_id": "p", "model": "iris", "version": 1, "prediction": "setosa"}
+
+    def post(self: Stranger) -> None:
+        rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["rows"]
+        problem = {"field": "rows.3.tenure", "value": 1, "allowed": "x"}
+        told: object = {"predictions": [answer] * 1000} if len(rows) == 1000 else {"error": {"what": "No.", "problems": [problem]}}
+        body = json.dumps(told).encode()
+        self.send_response(200 if len(rows) == 1000 else 422)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    handler.do_POST = post  # type: ignore[method-assign]
+    with pytest.raises(RequestRefused) as caught:
+        ask(url, [{}] * 1500, [f"line {number}" for number in range(2, 1502)])
+    assert caught.value.problems == ("line 1005: tenure is 1; allowed: x",)
+
+
+def test_a_long_batch_that_is_cut_off_is_told_as_it_is(stranger: tuple[str, type[Stranger]]) -> None:
+    url, handler = stranger
+    answer = {"prediction_id": "p", "model": "iris", "version": 1, "prediction": "setosa"}
+    handler.body = json.dumps({"predictions": [answer] * 1000}).encode()
+    with pytest.raises(BatchUnfinished, match="Only the first 1000 of 1500 are done"):
+        ask(url, [{}] * 1500, [""] * 1500)
