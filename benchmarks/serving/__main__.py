@@ -163,6 +163,12 @@ def chosen(asked: argparse.Namespace) -> list[str]:
     return [name for name in contenders.NAMES if name in names]
 
 
+def again(asked: argparse.Namespace) -> str:
+    """Return the command line that measures the same once more."""
+    which = ["--only", asked.only] if asked.only else ["--quick"] if asked.quick else []
+    return shlex.join(["python", "-m", "benchmarks.serving", *which, "--rounds", str(asked.rounds), "--seconds", str(asked.seconds)])
+
+
 def _stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit("Stopped.")
 
@@ -189,8 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.sched_setaffinity(0, {cores.load})
         every = contenders.every(made)
         rows, growing = compare({name: every[name] for name in names}, Terms(made, cores, asked.seconds, Path(folder)), asked.rounds)
-    command = shlex.join(["python", "-m", "benchmarks.serving", *(sys.argv[1:] if argv is None else argv)])
-    text = report(rows, [*facts, f"- command: `{command}`"], growing)
+    text = report(rows, [*facts, f"- command: `{again(asked)}`"], growing)
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "report.md").write_text(text + "\n", encoding="utf-8")
     (asked.out / "results.json").write_text(json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1), encoding="utf-8")

@@ -136,7 +136,7 @@ def _loaded(contender: Contender, place: Place, headers: Headers, running: Runni
     address = f"http://127.0.0.1:{place.port}"
     found = Measured({"start": _first_answer(contender.one, address, headers, running, terms.model)})
     _check(contender, address, headers, terms.model)
-    stray = processes.strays(terms.cores.server)
+    stray = running.strays()
     if stray:
         raise ContenderFailedError(f"of its processes {', '.join(stray)} may use other cores too")
     with watched(contender, place.folder) as watch:
@@ -145,7 +145,7 @@ def _loaded(contender: Contender, place: Place, headers: Headers, running: Runni
             done = loads.run(name, contender.one, [row[None] for row in terms.model.rows], clients)
             found.figures |= {f"{name}_rate": done.rate, f"{name}_p50": done.p50, f"{name}_p99": done.p99}
             if name == "many":
-                found.figures["memory"] = processes.memory()
+                found.figures["memory"] = running.memory()
         if contender.batch is not None:
             rows, _ = terms.model.batch()
             found.figures["rows"] = len(rows) * loads.run("batch", contender.batch, [rows], BATCHES).rate

@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class Running:
-    """A contender that runs, from entry to exit. There is one at a time: every descendant of this process belongs to it."""
+    """A contender that runs, from entry to exit. There is one at a time: every descendant that comes after its start belongs to it."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], folder: Path, core: int) -> None:
         self._command = command
@@ -46,6 +46,7 @@ class Running:
         self._core = core
         self._log = folder / "log.txt"
         self._process: subprocess.Popen[bytes] | None = None
+        self._others: frozenset[psutil.Process] = frozenset()
         self.began = 0.0
 
     def __enter__(self) -> Self:
@@ -57,6 +58,7 @@ class Running:
             if tied is not None:
                 tied()
 
+        self._others = frozenset(psutil.Process().children(recursive=True))
         self.began = time.monotonic()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -80,7 +82,7 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
         for ask, seconds in ((signal.SIGTERM, KILL_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
-            left = tree()
+            left = self.tree()
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(ask)
@@ -96,26 +98,23 @@ class Running:
         """Return the end of what it has printed, in one line."""
         return " ".join(self._log.read_text(encoding="utf-8", errors="replace").split())[-characters:]
 
+    def tree(self) -> list[psutil.Process]:
+        """Return all of its processes."""
+        return [one for one in psutil.Process().children(recursive=True) if one not in self._others]
 
-def tree() -> list[psutil.Process]:
-    """Return every process that descends from this one."""
-    return psutil.Process().children(recursive=True)
+    def memory(self) -> float:
+        """Return the resident memory of its processes together, in MiB. What several of them share counts for each."""
+        total = 0
+        for process in self.tree():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+        return total / MEBIBYTE
 
-
-def memory() -> float:
-    """Return the resident memory of all descendants together, in MiB. What several of them share counts for each."""
-    total = 0
-    for process in tree():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += process.memory_info().rss
-    return total / MEBIBYTE
-
-
-def strays(core: int) -> list[str]:
-    """Return the names of descendants that may run elsewhere than on ``core``: their time would be borrowed."""
-    found = []
-    for process in tree():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.status() != psutil.STATUS_ZOMBIE and process.cpu_affinity() != [core]:
-                found.append(process.name())
-    return found
+    def strays(self) -> list[str]:
+        """Return the names of its processes that may run on other cores too: their time would be borrowed."""
+        found = []
+        for process in self.tree():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.status() != psutil.STATUS_ZOMBIE and process.cpu_affinity() != [self._core]:
+                    found.append(process.name())
+        return found

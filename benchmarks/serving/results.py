@@ -17,10 +17,9 @@ class Spread:
     greatest: float
 
     def text(self, form: Callable[[float], str]) -> str:
-        """Return the median, with the range behind it where there is one."""
-        if self.least == self.greatest:
-            return form(self.median)
-        return f"{form(self.median)} ({form(self.least)} to {form(self.greatest)})"
+        """Return the median, with the range behind it where it can be told from the median."""
+        told, least, greatest = form(self.median), form(self.least), form(self.greatest)
+        return told if least == greatest else f"{told} ({least} to {greatest})"
 
 
 def spread(values: Iterable[float]) -> Spread | None:

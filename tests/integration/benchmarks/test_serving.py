@@ -17,12 +17,13 @@ from benchmarks.serving.environments import EnvironmentFailedError
 from benchmarks.serving.load import LoadFailedError
 from benchmarks.serving.measure import Cores
 from tests.conftest import REPOSITORY
+from tests.crew import until
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(580),
     pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk here (Debian, Ubuntu: apt-get install wrk)"),
-    pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="processes can be pinned on Linux only"),
+    pytest.mark.skipif(sys.platform != "linux", reason="processes can be pinned on Linux only"),
 ]
 
 
@@ -77,10 +78,11 @@ def test_a_contender_is_pinned_and_ended_and_a_refused_load_does_not_count(tmp_p
     place = Place(python, tmp_path, port, ())
     url = f"http://127.0.0.1:{port}/predict"
     with processes.Running(echo(python, port), measure.environment(place), tmp_path, cores.server) as running:
-        until_answered(url)
-        (process,) = [one for one in processes.tree() if one.cmdline()[1:2] == [str(python.with_name("uvicorn"))]]
+        until(lambda: answers(url), seconds=60)
+        (process,) = [one for one in running.tree() if one.cmdline()[1:2] == [str(python.with_name("uvicorn"))]]
         assert process.cpu_affinity() == [cores.server]
-        assert 10 < process.memory_info().rss / processes.MEBIBYTE <= processes.memory()
+        assert running.strays() == []
+        assert 10 < process.memory_info().rss / processes.MEBIBYTE <= running.memory()
         assert running.alive
         with pytest.raises(LoadFailedError, match=r"\(status\)"):
             load.run(url, asked(tmp_path, url, b'{"sepal_length": "wide"}'), clients=2, seconds=1, core=cores.load)
@@ -90,23 +92,19 @@ def test_a_contender_is_pinned_and_ended_and_a_refused_load_does_not_count(tmp_p
         load.run(url, asked(tmp_path, url, b"{}"), clients=1, seconds=1, core=cores.load)
 
 
-def until_answered(url: str) -> None:
+def answers(url: str) -> bool:
     body = json.dumps(dict.fromkeys(("sepal_length", "sepal_width", "petal_length", "petal_width"), 1.0)).encode()
-    for _ in range(2000):
-        try:
-            status, printed = measure.post(url, body, [])
-        except OSError:
-            continue
-        assert (status, json.loads(printed)) == (200, json.loads(body))
-        return
-    pytest.fail("the echo did not start")
+    try:
+        status, printed = measure.post(url, body, [])
+    except OSError:
+        return False
+    assert (status, json.loads(printed)) == (200, json.loads(body))
+    return True
 
 
 def test_what_ends_at_once_is_told_with_what_it_printed(tmp_path: Path) -> None:
     with processes.Running([sys.executable, "-c", "raise SystemExit('no such model')"], {}, tmp_path, Cores.choose().server) as running:
-        for process in processes.tree():
-            if process.ppid() == psutil.Process().pid:
-                process.wait(30)
+        until(lambda: not running.alive, seconds=30)
     assert not running.alive
     assert running.told() == "no such model"
 

@@ -111,6 +111,7 @@ def test_a_ratio_is_of_the_rounds_that_both_have() -> None:
 
 def test_one_value_is_told_without_a_range() -> None:
     assert Spread(12.0, 12.0, 12.0).text(results.whole) == "12"
+    assert Spread(12.1, 12.0, 12.2).text(results.whole) == "12"
     assert Spread(1200.0, 900.0, 1500.0).text(results.whole) == "1,200 (900 to 1,500)"
 
 
@@ -344,6 +345,12 @@ def test_contenders_are_chosen_by_name_in_the_order_of_the_table() -> None:
     assert command.chosen(command.given([])) == list(contenders.NAMES)
     with pytest.raises(SystemExit, match=r"no contender called triton\. Choose from raw-asgi"):
         command.chosen(command.given(["--only", "triton"]))
+
+
+def test_the_command_that_is_told_names_no_place_of_this_machine() -> None:
+    asked = command.given(["--only", "treadle", "--seconds", "4", "--out", "/somewhere", "--write"])
+    assert command.again(asked) == "python -m benchmarks.serving --only treadle --rounds 3 --seconds 4"
+    assert command.again(command.given(["--quick"])) == "python -m benchmarks.serving --quick --rounds 1 --seconds 2"
 
 
 def test_quick_is_short_unless_told_otherwise() -> None:
