@@ -85,9 +85,9 @@ def _run(*command: str) -> None:
 
 
 def _reason(printed: str) -> str:
-    """Return the first line that says error, or the last one."""
+    """Return the first line that begins with error, or the last one."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    told = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no reason was given")
+    told = next((line for line in lines if line.lower().startswith("error")), lines[-1] if lines else "no reason was given")
     return f"its environment could not be made: {told[:200]}"
 
 

@@ -1,23 +1,8 @@
 """The yardstick: FastAPI with a pydantic model in and out, and no model behind it."""
 
 from fastapi import FastAPI
-from pydantic import BaseModel
 
-
-class Row(BaseModel):
-    """One flower."""
-
-    sepal_length: float
-    sepal_width: float
-    petal_length: float
-    petal_width: float
-
-
-class Rows(BaseModel):
-    """Many flowers."""
-
-    rows: list[Row]
-
+from benchmarks.serving.apps.rows import Row, Rows
 
 app = FastAPI()
 

@@ -6,24 +6,10 @@ import joblib
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from benchmarks.serving.apps.rows import Row, Rows
 from benchmarks.serving.apps.scores import FILE
 
 forest = joblib.load(os.environ[FILE])
-
-
-class Row(BaseModel):
-    """One flower."""
-
-    sepal_length: float
-    sepal_width: float
-    petal_length: float
-    petal_width: float
-
-
-class Rows(BaseModel):
-    """Many flowers."""
-
-    rows: list[Row]
 
 
 class Answers(BaseModel):

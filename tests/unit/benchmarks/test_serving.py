@@ -286,14 +286,38 @@ def test_what_each_environment_is_asked_for_is_pinned() -> None:
         assert asked <= set(environments.pins(source.stem))
 
 
-def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        ("Collecting\nerror: Request failed after 3 retries\n  hint: offline", "error: Request failed after 3 retries"),
+        ("WARNING: Retrying after 'ProxyError'\nERROR: No matching distribution found", "ERROR: No matching distribution found"),
+        ("one thing\nand the last", "and the last"),
+        ("", "Command .* returned non-zero exit status 1"),
+    ],
+)
+def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, reason: str) -> None:
     def refuse(*words: str) -> None:
-        raise subprocess.CalledProcessError(1, list(words), stderr="Collecting\nerror: Request failed after 3 retries\n  hint: offline")
+        raise subprocess.CalledProcessError(1, list(words), stderr=printed)
 
     monkeypatch.setattr(environments, "_run", refuse)
-    with pytest.raises(environments.EnvironmentFailedError, match="could not be made: error: Request failed after 3 retries"):
+    with pytest.raises(environments.EnvironmentFailedError, match=f"could not be made: {reason}"):
         environments.make("fastapi", tmp_path)
     assert not list(tmp_path.glob("fastapi-*/finished"))
+
+
+def test_an_environment_is_made_once_and_an_older_one_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def install(folder: Path, lock: Path) -> None:
+        folder.mkdir()
+        made.append(lock.name)
+
+    monkeypatch.setattr(environments, "_install", install)
+    (tmp_path / "fastapi-000000000000").mkdir()
+    first, second = environments.make("fastapi", tmp_path), environments.make("fastapi", tmp_path)
+    assert first == second
+    assert made == ["fastapi.txt"]
+    assert [path.name for path in tmp_path.glob("fastapi-*")] == [first.parent.parent.name]
 
 
 # the backlog of the spool
