@@ -21,7 +21,10 @@ TOLERANCE = 1e-5
 """How far a probability may lie from scikit-learn's."""
 
 EVERYTHING_ON: Mapping[str, house.Setting] = {}
-"""The settings that switch on rate limit, trace sampling and redaction, by name. While there are none, the row is left out."""
+"""The settings that switch on rate limit, trace sampling and redaction, by name; the key is given out and sent all the same.
+
+While there are none here, the row is left out and says so.
+"""
 PEERS = ("bentoml", "mlserver", "kserve", "litserve", "ray", "mlflow")
 NAMES = (
     *("raw-asgi", "fastapi-echo", "naive"),

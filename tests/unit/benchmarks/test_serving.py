@@ -192,8 +192,10 @@ def test_the_traffic_that_waits_is_told_of_those_who_log() -> None:
 def test_the_picture_is_drawn_also_where_figures_are_missing(tmp_path: Path, ending: str) -> None:
     path = tmp_path / "pictures" / f"speed.{ending}"
     picture.draw(rows(), path)
-    begins = {"png": b"\x89PNG", "svg": b"<?xml"}[ending]
-    assert path.read_bytes().startswith(begins)
+    begins, holds = {"png": (b"\x89PNG", b"IDAT"), "svg": (b"<?xml", b"the kserve-onnx")}[ending]
+    drawn = path.read_bytes()
+    assert drawn.startswith(begins)
+    assert holds in drawn
 
 
 # what an answer says
@@ -260,6 +262,17 @@ def test_what_treadle_is_asked_and_answers(tmp_path: Path) -> None:
     ours.batch.check(json.dumps({"predictions": [told, other]}).encode(), ROWS, PROBABILITIES)
     with pytest.raises(WrongAnswerError):
         ours.batch.check(json.dumps({"predictions": [told, told]}).encode(), ROWS, PROBABILITIES)
+
+
+@pytest.mark.parametrize(
+    ("settings", "absent"),
+    [({}, "there are no settings for it yet"), ({"poll_seconds": 0.25}, ""), ({"no_such": 1, "port": 0}, "no setting is called no_such")],
+)
+def test_the_row_with_everything_on_waits_for_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], absent: str
+) -> None:
+    monkeypatch.setattr(contenders, "EVERYTHING_ON", settings)
+    assert contenders.every(model(tmp_path))["treadle-everything"].absent == absent
 
 
 def test_a_batch_repeats_the_rows(tmp_path: Path) -> None:
