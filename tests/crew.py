@@ -2,7 +2,9 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -22,14 +24,13 @@ def until(
     return time.monotonic() - start
 
 
-class Crew:
+@dataclass
+class Crew(ABC):
     """``count`` threads that each run ``work``. Use as a context manager: at its end they are told to stop, and waited for."""
 
     count = 3
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+    stopping: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
+    _threads: list[threading.Thread] = field(default_factory=list, init=False, repr=False)
 
     def __enter__(self) -> Self:
         self._threads = [threading.Thread(target=self.work, args=(number,)) for number in range(self.count)]
@@ -42,6 +43,6 @@ class Crew:
         for thread in self._threads:
             thread.join(PATIENCE)
 
+    @abstractmethod
     def work(self, number: int) -> None:
         """Do the work of the thread of this number until ``stopping`` is set."""
-        raise NotImplementedError

@@ -18,10 +18,9 @@ from sqlalchemy import select
 
 from tests.chaos import boundaries
 from tests.crew import PATIENCE, Crew, until
-from treadle.bundle.place import BundlePlace
+from tests.shipping import ship_the_rest
 from treadle.client import Client, Prediction
 from treadle.errors import RequestRefused, ServiceUnreachable
-from treadle.serving.shipper import Shipper
 from treadle.serving.spool import segments
 from treadle.settings import Workspace
 from treadle.state import schema
@@ -91,9 +90,6 @@ class Callers(Crew):
     resets: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def work(self, number: int) -> None:
         """Ask and tell, over and over."""
         count = 0
@@ -136,9 +132,7 @@ def unlike_the_store(root: Path, answered: AbstractSet[str], labelled: AbstractS
     """
     workspace = Workspace.find(root)
     store = open_store(workspace.store_url)
-    shipper = Shipper(store, workspace.spool_dir, BundlePlace(workspace.bundle_dir), bucket_seconds=workspace.settings.profile_seconds)
-    while shipper.step():
-        pass
+    ship_the_rest(workspace, store)
     with store.read() as conn:
         logged = list(conn.execute(select(schema.predictions.c.prediction_id)).scalars())
         labels = list(conn.execute(select(schema.labels.c.prediction_id)).scalars())

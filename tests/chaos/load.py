@@ -53,9 +53,6 @@ class Load(Crew):
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     count = 8
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def work(self, number: int) -> None:
         """Send at the pace of one of so many threads."""
         dice, pace = random.Random(number), self.count / self.rate

@@ -22,7 +22,7 @@ from treadle.settings import Settings, Workspace
 pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(3000)]
 
 WHOLE = os.environ.get("TREADLE_TEST_CHAOS") == "all"
-SOME = {"controller": 6, "training": 6, "worker": 3, "shipper": 2, "supervisor": 1}
+SOME = {"controller": 4, "training": 4, "worker": 2, "shipper": 2, "supervisor": 1}
 """How many boundaries of each kind of process the suite takes, evenly."""
 
 

@@ -9,12 +9,12 @@ import pytest
 
 import treadle
 from tests.hurtful_tables import classification, regression
+from tests.shipping import ship_the_rest
 from treadle.bundle.place import BundlePlace
 from treadle.demo.healing import measure
 from treadle.demo.stream import Stream
 from treadle.engine.encode import example
 from treadle.projects import find
-from treadle.serving.shipper import Shipper
 from treadle.settings import Workspace
 from treadle.simulation.traffic import Pace, Traffic
 from treadle.simulation.world import open_world
@@ -69,14 +69,6 @@ def test_a_table_that_hurts_is_served_labelled_drifts_and_is_retrained(
     healing = measure(project, BundlePlace(workspace.bundle_dir), world, {"first": first, "last": champion(store, name)}, seed=1)
     store.close()
     assert healing.closed > 0.5, healing
-
-
-def ship_the_rest(workspace: Workspace, store: Store) -> None:
-    """Ship what the last moments have left in the spool, as the shipper of the next start would."""
-    place = BundlePlace.of(workspace)
-    shipper = Shipper(store, workspace.spool_dir, place, bucket_seconds=workspace.settings.profile_seconds)
-    while shipper.step():
-        pass
 
 
 def hurried(root: Path) -> Workspace:

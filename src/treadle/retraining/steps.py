@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
 from treadle.bundle.place import BundlePlace
 from treadle.data.frame import entities, frame_from_log
@@ -191,7 +192,9 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
     interface = desk.bundles.interface(digest)  # not the contract's, which may have changed since the training
     challenger = rows.Challenger(interface, cut, entities(interface, frame))
-    earlier = _judged(desk, project, turn)
+    with desk.store.read() as conn:
+        holding = _holding(conn, project, turn)
+    earlier = holding if holding is not None and holding.evidence.get("turn") == turn.id else None
     # Where an earlier try has started the canary, or has only judged, the rows of that moment are found again.
     now = deployment.at if begun else earlier.at if earlier else desk.clock()
     with desk.store.read() as conn:
@@ -214,14 +217,13 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     return _on_to_canary(started, rehearsed)
 
 
-def _judged(desk: Desk, project: Project, turn: Turn) -> Verdict | None:
-    """Return the verdict that an earlier try of the turn has recorded, as long as it holds."""
+def _holding(conn: Connection, project: Project, turn: Turn) -> Verdict | None:
+    """Return the gate's last word on the challenger, by whomever it was asked, as long as it lets it take a role."""
     version, digest = turn.data["version"], turn.data["digest"]
-    with desk.store.read() as conn:
-        found = verdicts.latest(conn, project.name, version, "gate")
-        if found is None or found.evidence.get("turn") != turn.id:
-            return None
-        return None if admission.objection(conn, project, (version, digest), found)[1] else found
+    found = verdicts.latest(conn, project.name, version, "gate")
+    if found is None or admission.objection(conn, project, (version, digest), found)[1] is not None:
+        return None
+    return found
 
 
 def consent(desk: Desk, project: Project, turn: Turn) -> Result:
@@ -231,9 +233,9 @@ def consent(desk: Desk, project: Project, turn: Turn) -> Result:
     if deployment.canary is not None and deployment.canary.digest == digest:
         return _on_to_canary(deployment, turn.data["rehearsed"])
     with desk.store.read() as conn:
-        # The gate's last word, by whomever it was asked: it is what people agree to.
-        verdict = verdicts.latest(conn, project.name, version, "gate")
-        if verdict is None or admission.objection(conn, project, (version, digest), verdict)[1] is not None:
+        # It is what people agree to.
+        verdict = _holding(conn, project, turn)
+        if verdict is None:
             return Next("judge", {})
         standing = admission.standing(conn, project, verdict, now=now)
     if standing.refusals:

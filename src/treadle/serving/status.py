@@ -55,8 +55,9 @@ def headers_of(error: TreadleError) -> dict[str, str] | None:
     """Return the headers that the status of an error asks for."""
     if status_of(error) == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
-    timed = isinstance(error, errors.BreakerOpen | errors.RateExceeded)
-    seconds = error.retry_after if timed else RETRY_AFTER.get(type(error))
+    if isinstance(error, errors.BreakerOpen | errors.RateExceeded):
+        return {"Retry-After": str(error.retry_after)}
+    seconds = RETRY_AFTER.get(type(error))
     return {"Retry-After": str(seconds)} if seconds else None
 
 

@@ -266,9 +266,10 @@ def _postgres_engine(url: str, **options: object) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: object) -> None:
         # A plan that was kept from when a table was empty would scan it whole once it is full.
-        connection.cursor().execute("SET plan_cache_mode = force_custom_plan")
-        connection.cursor().execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-        connection.cursor().execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        connection.cursor().execute(
+            "SET plan_cache_mode = force_custom_plan; "
+            f"SET lock_timeout = '{BUSY_SECONDS}s'; SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+        )
         connection.commit()
 
     return engine

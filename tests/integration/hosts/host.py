@@ -147,9 +147,6 @@ class Callers(Crew):
     pause: float = 0.02
     labels_at: str = ""
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def more(self, count: int = 50) -> None:
         """Wait until so many more rows were answered."""
         enough = len(self.answered) + count

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests import small_bundles
+from tests.shipping import ship_all
 from tests.small_bundles import INTERFACE
 from tests.small_service import Service
 from treadle.bundle.place import BundlePlace
@@ -23,7 +24,6 @@ from treadle.projects import Project, find
 from treadle.registry.tracking import DIGEST_TAG, TURN_TAG, Tracking
 from treadle.retraining.controller import Controller
 from treadle.retraining.steps import Desk
-from treadle.serving.shipper import Shipper
 from treadle.settings import MARKER, Settings, Workspace
 from treadle.state import deployments, episodes, events, joins, log, turns, verdicts
 from treadle.state.deployments import Deployment, Slot
@@ -263,9 +263,7 @@ class Night:
         self.service.follower.look()
         for tenure, spend in rows:
             self.service.predict({"tenure": tenure, "spend": spend, "customer": f"live{next(self._numbers)}"})
-        shipper = Shipper(self.store, self.workspace.spool_dir, self.bundles, bucket_seconds=60, clock=self.clock)
-        while shipper.step():
-            pass
+        ship_all(self.store, self.workspace.spool_dir, self.bundles, clock=self.clock)
 
     # what became of it
 

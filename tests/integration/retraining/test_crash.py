@@ -1,5 +1,7 @@
 """A controller dies between a step and its record: the next one does the step again, and nothing is there twice."""
 
+from types import ModuleType
+
 import pytest
 
 from tests import small_bundles
@@ -14,14 +16,24 @@ pytestmark = pytest.mark.integration
 JUDGED = told_apart(60)
 
 
-def die(*_: object, **__: object) -> None:
-    """Take the place of what the controller does not come to."""
-    raise KeyboardInterrupt
-
-
 def step_and_die(night: Night) -> Result:
     """Do the step of the open turn, and record nothing."""
     return take(night.desk, night.project, night.turn())
+
+
+def judge_and_die_before(what: str, module: ModuleType, night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge a challenger that is as good as the champion; the controller dies when it comes to a function of ``module``."""
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    night.champion()
+    night.judged_turn(small_bundles.answering(lean=1.4))
+    night.log(JUDGED, since=CUT)
+    with monkeypatch.context() as dying:
+        dying.setattr(module, what, die)
+        with pytest.raises(KeyboardInterrupt):
+            step_and_die(night)
 
 
 def generations(night: Night) -> int:
@@ -57,14 +69,7 @@ def test_a_version_that_was_registered_is_found_again(night: Night) -> None:
 
 
 def test_a_verdict_that_was_recorded_is_found_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    night.champion()
-    night.judged_turn(small_bundles.answering(lean=1.4))
-    night.log(JUDGED, since=CUT)
-
-    with monkeypatch.context() as dying:
-        dying.setattr(promotion, "start_canary", die)
-        with pytest.raises(KeyboardInterrupt):
-            step_and_die(night)
+    judge_and_die_before("start_canary", promotion, night, monkeypatch)
     judged = night.verdict(2, "gate")
     assert judged.evidence["turn"] == night.turn().id
     night.log(told_apart(60, low=200), since=night.now - 5)
@@ -75,13 +80,7 @@ def test_a_verdict_that_was_recorded_is_found_again(night: Night, monkeypatch: p
 
 
 def test_a_verdict_that_holds_no_more_is_made_anew(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    night.champion()
-    night.judged_turn(small_bundles.answering(lean=1.4))
-    night.log(JUDGED, since=CUT)
-    with monkeypatch.context() as dying:
-        dying.setattr(admission, "standing", die)
-        with pytest.raises(KeyboardInterrupt):
-            step_and_die(night)
+    judge_and_die_before("standing", admission, night, monkeypatch)
     by_hand = promotion.gate_version(night.workspace, night.store, night.project, 2, at=night.now + 1)
     night.now += 10
     night.controller().round()

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from tests.integration.retraining.conftest import CUT, POLICY, Night
+from tests.shipping import ship_all
 from treadle.errors import ContractBroken
 from treadle.loop import Loop
 from treadle.registry.tracking import Registered
 from treadle.registry.versions import train_and_register
 from treadle.retraining import steps
 from treadle.retraining.steps import End, Next
-from treadle.serving.shipper import Shipper
 from treadle.state import joins, turns
 from treadle.state.turns import Turn
 
@@ -83,9 +83,7 @@ class Grown:
         answers = service.predict_batch(rows)
         labels = [{"prediction_id": answer["prediction_id"], "value": label} for answer, label in zip(answers, frame["left"], strict=True)]
         assert service.ask("POST", "/labels/churn", json={"labels": labels}).status_code == 202
-        shipper = Shipper(night.store, night.workspace.spool_dir, night.bundles, bucket_seconds=60, clock=night.clock)
-        while shipper.step():
-            pass
+        ship_all(night.store, night.workspace.spool_dir, night.bundles, clock=night.clock)
         with night.store.write() as conn:
             joins.resolve_labels(conn, now=night.now, expire={})
         night.now += 20

@@ -15,11 +15,11 @@ import uvicorn
 from sqlalchemy import select
 
 from tests import small_bundles
+from tests.shipping import ship_all
 from tests.small_bundles import INTERFACE
 from tests.small_service import Service
 from treadle.bundle.place import BundlePlace
 from treadle.errors import ServiceUnreachable
-from treadle.serving.shipper import Shipper
 from treadle.simulation.traffic import TICK, Pace, Traffic, canonical_answer
 from treadle.state.schema import labels, predictions
 
@@ -75,9 +75,7 @@ class Street:
         return Traffic(f"http://127.0.0.1:{self.port}", model, INTERFACE, Town(), pace, clock=self.clock)
 
     def ship(self) -> None:
-        shipper = Shipper(self.service.store, self.service.spool_folder, BundlePlace(self.service.bundles), bucket_seconds=60)
-        while shipper.step():
-            pass
+        ship_all(self.service.store, self.service.spool_folder, BundlePlace(self.service.bundles))
 
     def stored(self) -> list[tuple[str, int, str]]:
         """Return (id, version, answer) of every answered prediction in the store."""

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Connection
 
 from tests import small_bundles
+from tests.shipping import ship_all
 from tests.small_service import Service
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
 from treadle.identity import Keys
 from treadle.serving import worker
-from treadle.serving.shipper import Shipper
 from treadle.serving.spool import ConsentRecord
 from treadle.settings import Settings, Workspace
 from treadle.state import consents, events, verdicts
@@ -67,9 +67,7 @@ def proxied(tmp_path: Path) -> Iterator[Service]:
 
 
 def ship(service: Service) -> None:
-    shipper = Shipper(service.store, service.spool_folder, BundlePlace(service.bundles), bucket_seconds=60, clock=service.clock)
-    while shipper.step():
-        pass
+    ship_all(service.store, service.spool_folder, BundlePlace(service.bundles), clock=service.clock)
 
 
 def said(service: Service, verdict: str = "v1") -> list[tuple[str, str, str, str]]:

@@ -4,12 +4,13 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.crew import until
+from tests import crew
 from treadle.errors import PortTaken
 from treadle.serving.metrics import FOLDER_VARIABLE
 from treadle.serving.supervisor import (
@@ -40,6 +41,10 @@ from treadle.serving.supervisor import Child, Supervisor
 child = Child("child", (sys.executable, "-c", "import time; time.sleep(60)"))
 Supervisor([child], lambda notice: print(notice.detail, flush=True)).run(threading.Event())
 """
+
+
+until = partial(crew.until, seconds=20.0)
+"""Waits for another process, which has no clock to inject."""
 
 
 class Kept:
