@@ -142,7 +142,9 @@ class Follower:
         encoders = {key: encoder for key, encoder in routes.encoders.items() if key[0] != deployment.model}
         encoders |= _encoders(deployment, loaded, past)
         self._followed_now[deployment.model], self._past[deployment.model] = deployment, past
-        return replace(routes, tables=tables, encoders=encoders, loaded=_used(tables, {**routes.loaded, **loaded}))
+        used = _used(tables, {**routes.loaded, **loaded})
+        routes = replace(routes, tables=tables, encoders=encoders, loaded=used)
+        return replace(routes, quick={**routes.quick, deployment.model: self._inference.quick(routes, deployment.model)})
 
     def _past_fields(self, model: str) -> frozenset[str]:
         """Return the fields of every version that has had a role: whoever was told to send one is not refused after a rollback."""
