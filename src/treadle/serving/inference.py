@@ -236,7 +236,11 @@ class Inference:
         for slot in call.candidates(chosen):
             loaded = call.routes.loaded[slot.digest]
             if not loaded.breaker.admits(self._timer(), reset=policy.reset):
-                errors.append(BreakerOpen(call.table.model, loaded.breaker.rests(self._timer(), reset=policy.reset)))
+                resting = BreakerOpen(call.table.model, loaded.breaker.rests(self._timer(), reset=policy.reset))
+                errors.append(resting)
+                if slot is chosen:
+                    # It has not answered what was its to answer: a canary is judged by that too.
+                    failed += _failures(call, slot, rows, None, error=resting.sentence, seconds=0.0)
                 continue
             matrix: Floats | None = None
             started = self._timer()

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 REPOSITORY = Path(__file__).resolve().parents[3]
 POLICY = """\
 gate: {min_rows: 20}
-drift: {window: 60s, min_rows: 100}
+drift: {window: 10s, min_rows: 100}
 quality: {window: 60s, min_rows: 100}
 labels: {maturity: 1s}
 rollout: {weight: 0.3, rows: 60, deadline: 120s}
