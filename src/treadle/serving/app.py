@@ -154,6 +154,10 @@ def _add_errors(app: FastAPI, inference: Inference) -> None:
         return JSONResponse(told(*FAILED), 500)
 
 
+PAGE_HEADERS = [(b"content-security-policy", b"frame-ancestors 'none'"), (b"referrer-policy", b"no-referrer")]
+"""How a page may be shown. No answer of the hot path is one, and there each header would take a microsecond."""
+
+
 class RequestIds:
     """Takes the caller's X-Request-ID, refuses one that could not be logged, and sends it back with every answer."""
 
@@ -169,8 +173,9 @@ class RequestIds:
             return
 
         async def echo(message: Message) -> None:
-            if message["type"] == "http.response.start" and name:
-                message["headers"] = [*message["headers"], (REQUEST_ID, name.encode())]
+            if message["type"] == "http.response.start":
+                named = [(REQUEST_ID, name.encode())] if name else []
+                message["headers"] = [*message["headers"], *PAGE_HEADERS, *named]
             await send(message)
 
         await self._app(scope, receive, echo)

@@ -37,13 +37,8 @@ Log = Callable[[Sequence[Record]], Awaitable[None]]
 
 
 def security_headers(*, tls: bool) -> list[tuple[str, str]]:
-    """Return what every answer says to browsers and caches; given to uvicorn they cost a request nothing."""
-    always = [
-        ("x-content-type-options", "nosniff"),
-        ("content-security-policy", "frame-ancestors 'none'"),
-        ("referrer-policy", "no-referrer"),
-        ("cache-control", "no-store"),
-    ]
+    """Return what every answer says to browsers and caches, for uvicorn, which writes it with the status line."""
+    always = [("x-content-type-options", "nosniff"), ("cache-control", "no-store")]
     return [*always, ("strict-transport-security", "max-age=31536000")] if tls else always
 
 
