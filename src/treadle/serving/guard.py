@@ -8,11 +8,11 @@ when it has changed: a key that is revoked stops working within that time.
 import base64
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import Counter
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from treadle.errors import KeysInvalid, LogUnavailable, NobodyNamed, RateExceeded, RoleMissing, TreadleError
 from treadle.identity import ANONYMOUS, PREFIX, Identity, Keyring, Keys, from_proxy, named_by_proxy, unknown
@@ -61,6 +61,16 @@ class Refusal:
         await answer(scope, receive, send)
 
 
+class AtOnceApp(Protocol):
+    """An ASGI application that can answer some requests without the event loop."""
+
+    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
+        """Return a good answer to one row that was posted; None where the application must be called."""
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one connection."""
+
+
 class Guard:
     """Wraps an application, and lets in whom the keys, the proxies and the settings of a workspace let in.
 
@@ -70,7 +80,7 @@ class Guard:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: AtOnceApp,
         workspace: Workspace,
         *,
         refused: Callable[[str], Counter],
@@ -93,8 +103,13 @@ class Guard:
         self._look_at = float("-inf")
         self._open = False
 
+    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
+        """Return the answer to one row, if its sender is let in and it can be given at once; else this is to be called with the scope."""
+        who = scope[IDENTITY] = self.admit(scope)
+        return None if isinstance(who, Refusal) else self.app.at_once(scope, body)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; one that somebody else has admitted already is not counted twice."""
+        """Handle one request; one that was admitted already is not counted twice."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return

@@ -24,6 +24,7 @@ from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics, reserve
 from treadle.serving.people import People
 from treadle.serving.policies import Policies
+from treadle.serving.protocol import QuickProtocol
 from treadle.serving.spool import SpoolWriter
 from treadle.serving.tls import Certificate
 from treadle.settings import Workspace
@@ -82,6 +83,7 @@ def run(workspace: Workspace, listener: socket.socket) -> None:
     certificate = Certificate(*workspace.tls) if workspace.tls else None
     config = uvicorn.Config(
         build(workspace, certificate),
+        http=QuickProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,

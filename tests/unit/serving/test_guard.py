@@ -49,7 +49,7 @@ class Door:
         if hasattr(self, "guard"):
             self.registry = CollectorRegistry()
         return Guard(
-            self.inside,
+            self.inside,  # type: ignore[arg-type]  # nothing is asked at once here
             Workspace(self.home, Settings(home=self.home, **self.settings)),
             refused=ServingMetrics(self.registry).refused,
             log=self.log,
