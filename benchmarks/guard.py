@@ -23,7 +23,17 @@ CALLS, RUNS = 2000, 200
 
 
 async def unasked(*_: Any) -> None:
-    """Stand where the application and the spool are; the decision reaches neither."""
+    """Stand where the spool is; the decision does not reach it."""
+
+
+class Behind:
+    """Stands where the application is; the decision does not reach it either."""
+
+    def at_once(self, *_: Any) -> None:
+        """Answer nothing."""
+
+    async def __call__(self, *_: Any) -> None:
+        """Answer nothing."""
 
 
 def scope(token: str | None) -> dict[str, Any]:
@@ -37,7 +47,7 @@ def scope(token: str | None) -> dict[str, Any]:
 def microseconds(home: Path, token: str | None) -> float:
     """Return what one decision costs about a caller who is let in."""
     place = Workspace(home, Settings(home=home))
-    guard = Guard(unasked, place, refused=ServingMetrics(CollectorRegistry()).refused, log=unasked)
+    guard = Guard(Behind(), place, refused=ServingMetrics(CollectorRegistry()).refused, log=unasked)
     head = scope(token)
     if not isinstance(guard.admit(head), Identity):
         message = "the caller is not let in"
