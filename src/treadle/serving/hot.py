@@ -6,6 +6,7 @@ Every other path goes on to the application behind.
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -13,7 +14,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from treadle.errors import TreadleError
+from treadle.errors import RequestInvalid, TreadleError
 from treadle.serving.inference import Asked, Inference
 from treadle.serving.labels import QUEUED, accept
 from treadle.serving.loaded import Abandoned
@@ -32,13 +33,19 @@ from treadle.serving.request import (
     version,
 )
 from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
+from treadle.serving.trace_context import TRACEPARENT, TRACESTATE
+from treadle.serving.tracing import OFF, Fact, Tracing
 
 PREDICT, LABELS, BATCH = "/predict/", "/labels/", "/batch"
 JSON = (b"content-type", b"application/json")
-SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION})
+SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION, TRACEPARENT, TRACESTATE})
 """Headers that change an answer; most requests have none of them."""
 
+TOLD_IDS = 100
+"""How many prediction ids of a batch a span names."""
+
 Answer = tuple[HTTPStatus, bytes]
+Headers = list[tuple[bytes, bytes]]
 Work = Callable[[str, object, Asked], Awaitable[Answer]]
 
 logger = logging.getLogger(__name__)
@@ -47,10 +54,11 @@ logger = logging.getLogger(__name__)
 class HotPath:
     """Answers ``POST /predict/{model}``, its ``/batch``, and ``POST /labels/{model}``."""
 
-    def __init__(self, app: ASGIApp, inference: Inference, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, app: ASGIApp, inference: Inference, *, clock: Callable[[], float] = time.time, tracing: Tracing = OFF) -> None:
         self.app = app
         self._inference = inference
         self._clock = clock
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -71,13 +79,19 @@ class HotPath:
 
     async def _handle(self, work: Work, model: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [JSON]
+        speaking = [one for one in scope["headers"] if one[0] in SPEAKING]
+        trace = self._tracing.begin(speaking) if speaking or self._tracing.on else None
+        if trace is not None:
+            headers += trace.headers
         try:
-            status, answer = await self._answer(work, model, scope, receive, headers)
+            status, answer = await self._answer(work, model, scope, receive, headers, speaking)
         except TreadleError as error:
             known = model if model in self._inference.routes.tables else ""
             status, answer = status_of(error), msgspec.json.encode(body_of(error, known))
             headers += [(key.lower().encode(), value.encode()) for key, value in (headers_of(error) or {}).items()]
         except (ClientDisconnect, Abandoned):
+            if trace is not None:
+                trace.end(work.__name__, None, {"treadle.model": model})
             return
         except Exception:
             logger.exception("%s failed on a request", scope["path"])
@@ -85,14 +99,29 @@ class HotPath:
         headers.append((b"content-length", b"%d" % len(answer)))
         await send({"type": "http.response.start", "status": status.value, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+        if trace is not None and trace.recorded:
+            trace.end(work.__name__, status, {"treadle.model": model, **self._facts(model, speaking, status, answer)})
 
-    async def _answer(self, work: Work, model: str, scope: Scope, receive: Receive, headers: list[tuple[bytes, bytes]]) -> Answer:
+    def _facts(self, model: str, speaking: Headers, status: HTTPStatus, answer: bytes) -> dict[str, Fact]:
+        """Return what a span says of an answer: by what it is found in the log."""
+        facts: dict[str, Fact] = {}
+        if status == HTTPStatus.OK:
+            told = msgspec.json.decode(answer)
+            rows = told.get("predictions", [told])
+            facts |= {"treadle.rows": len(rows), "treadle.versions": sorted({row["version"] for row in rows})}
+            facts["treadle.prediction_ids"] = [row["prediction_id"] for row in rows[:TOLD_IDS]]
+        with suppress(RequestInvalid):
+            if name := self._inference.routes.logged(model, request_id(speaking)):
+                facts["treadle.request_id"] = name
+        return facts
+
+    async def _answer(self, work: Work, model: str, scope: Scope, receive: Receive, headers: Headers, speaking: Headers) -> Answer:
         """Return status and body, and add to the ``headers`` of the answer."""
         if scope["method"] != "POST":
             headers.append((b"allow", b"POST"))
             return HTTPStatus.METHOD_NOT_ALLOWED, msgspec.json.encode(unrouted(scope, "Method Not Allowed"))
         asked = Asked(gone=partial(left, receive))
-        if speaking := [one for one in scope["headers"] if one[0] in SPEAKING]:
+        if speaking:
             name = request_id(speaking)
             headers += [(REQUEST_ID, name.encode())] if name else []
             require_plain(speaking)
