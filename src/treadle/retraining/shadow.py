@@ -4,6 +4,7 @@ Workers do nothing for it and know nothing of it, and it changes no deployment. 
 them are sums, the newest timings, and what the newest labelled rows say.
 """
 
+import math
 import statistics
 import time
 import zlib
@@ -150,7 +151,7 @@ class Shadow:
         self._share = share
         self._clock = clock
         self._since = self._until = since
-        self._last = (since, "")
+        self._last = (math.nextafter(since, math.inf), "")
         self._others: dict[str, _Other] = {}
         self._sums = _Sums()
         self._timings: tuple[deque[float], deque[float]] = deque(maxlen=TIMINGS), deque(maxlen=TIMINGS)
