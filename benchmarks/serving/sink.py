@@ -1,4 +1,4 @@
-"""A collector of traces on loopback that counts what it gets and keeps nothing: it runs in the process of the benchmark, not of a contender."""
+"""A collector of traces on loopback that counts what it gets and keeps nothing; it runs in the process of the benchmark."""
 
 import threading
 from functools import cache

@@ -165,7 +165,7 @@ def _watch_spool(watch: Watch) -> None:
 
     original = spool._write  # noqa: SLF001 - the system call itself
 
-    def write(fd: int, buffer: bytearray) -> None:
+    def write(fd: int, buffer: bytes) -> None:
         watch.reach("append", "before")
         watch.reach("append", "in the middle of", last_act=lambda: original(fd, buffer[: len(buffer) // 2]))
         original(fd, buffer)

@@ -1,7 +1,7 @@
 """From scores to answers, and from the text of labels to targets."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,21 @@ def answers(interface: Interface, scores: NDArray[np.float32]) -> list[dict[str,
     A classification answers the class with the highest score (the first of equals), that score as confidence, and the score
     of each class; a regression the value.
     """
-    return [answer_of(interface, row) for row in scores.tolist()]
+    return list(map(answering(interface), scores.tolist()))
 
 
-def answer_of(interface: Interface, row: list[float]) -> dict[str, Any]:
-    """Return the answer for the scores of one row; ``answers`` says what is in it."""
+def answering(interface: Interface) -> Callable[[Sequence[float]], dict[str, Any]]:
+    """Return what turns the scores of one row into its answer; ``answers`` says what is in it."""
     if interface.task == "regression":
-        return {"prediction": row[0]}
+        return lambda row: {"prediction": row[0]}
     classes = interface.target.classes
-    confidence = max(row)
-    return {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": dict(zip(classes, row, strict=True))}
+
+    def answer(row: Sequence[float]) -> dict[str, Any]:
+        confidence = max(row)
+        scored = dict(zip(classes, row, strict=True))
+        return {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": scored}
+
+    return answer
 
 
 def label_index(interface: Interface, labels: Sequence[str]) -> NDArray[np.int64] | NDArray[np.float64]:

@@ -85,9 +85,41 @@ class Engine:
             seconds.append(clock() - start)
         return statistics.median(seconds)
 
+    def single(self) -> "Single":
+        """Return what runs the graph on one row at a time.
+
+        Raises:
+            InferenceFailed: the engine is closed.
+        """
+        if self._session is None:
+            raise InferenceFailed(self.name, "the engine is closed.")
+        return Single(self._session, len(self.interface.features), self._width)
+
     def close(self) -> None:
         """Let go of the graph's memory; rows are refused from now on."""
         self._session = None
+
+
+class Single:
+    """Runs a graph on one row, in memory that is bound to it once: half of what ``Engine.run`` costs for one row. For one thread."""
+
+    def __init__(self, session: ort.InferenceSession, features: int, width: int) -> None:
+        row, scores = np.zeros((1, features), np.float32), np.zeros((1, width), np.float32)
+        binding = session.io_binding()
+        binding.bind_input(INPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
+        binding.bind_output(OUTPUT, "cpu", 0, np.float32, scores.shape, scores.ctypes.data)
+        self._run, self._binding = session.run_with_iobinding, binding
+        self._row, self._scores = row.data.cast("B"), scores.data.cast("B")
+
+    def run(self, row: bytes) -> bytes:
+        """Return the scores of a row, both as the float32 of this machine; whether they are finite is not looked at.
+
+        Raises:
+            RuntimeError: the graph failed, or has another number of scores. So are all errors of the runtime.
+        """
+        self._row[:] = row
+        self._run(self._binding)
+        return self._scores.tobytes()
 
 
 def _sealed(bundle: Bundle) -> Graph:

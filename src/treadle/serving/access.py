@@ -1,5 +1,6 @@
 """What each route asks of its caller: one table, so that nobody has to look for it in the routes."""
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from treadle.settings import Role
@@ -46,6 +47,7 @@ _READS = {part: rule.reads for part, rule in TABLE.items()}
 _WRITES = {part: rule.writes for part, rule in TABLE.items()}
 
 
+@lru_cache(512)
 def needs(method: str, path: str) -> Needs:
     """Return what a request asks of its caller."""
     part = path[1:].partition("/")[0]

@@ -153,7 +153,9 @@ class Follower:
         if any(item.interface.pseudonymize for item in loaded.values()):
             hidden[deployment.model] = self._hide(deployment.model)
         self._followed_now[deployment.model], self._past[deployment.model] = deployment, past
-        return replace(routes, tables=tables, encoders=encoders, loaded=_used(tables, {**routes.loaded, **loaded}), pseudonyms=hidden)
+        used = _used(tables, {**routes.loaded, **loaded})
+        routes = replace(routes, tables=tables, encoders=encoders, loaded=used, pseudonyms=hidden)
+        return replace(routes, quick={**routes.quick, deployment.model: self._inference.quick(routes, deployment.model)})
 
     def _past_fields(self, model: str) -> frozenset[str]:
         """Return the fields of every version that has had a role: whoever was told to send one is not refused after a rollback."""

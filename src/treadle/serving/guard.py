@@ -96,6 +96,7 @@ class Guard:
         self._ring = Keyring()
         self._trouble: KeysInvalid | None = None
         self._look_at = float("-inf")
+        self._open = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; one that somebody else has admitted already is not counted twice."""
@@ -127,7 +128,7 @@ class Guard:
             self._look(now)
         token = _token(scope)
         if token is None:
-            return self._without_key(scope, asked)
+            return ANONYMOUS if self._open and asked in ANONYMOUS.roles else self._without_key(scope, asked)
         holder = self._ring.find(token, self._wall)
         if holder is None:
             return self._with_unknown(scope, asked, token)
@@ -184,6 +185,9 @@ class Guard:
             self._ring, self._trouble = self._keys.ring(), None
         except KeysInvalid as error:
             self._ring, self._trouble = Keyring(made=True), error
+        # As on most laptops: nobody needs a key, and no proxy names anybody.
+        proxied = self._settings.access == "proxy" or bool(self._settings.trusted_proxies)
+        self._open = self._trouble is None and not proxied and self._local and not self._ring.made
         self._buckets.reach(max((key.slot + 1 for key in self._ring.keys if key.slot is not None), default=0))
 
     def _refuse(self, reason: str, error: TreadleError, who: Identity | None = None) -> Refusal:

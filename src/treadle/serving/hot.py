@@ -11,11 +11,12 @@ from functools import partial
 from http import HTTPStatus
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from treadle.errors import RequestInvalid, TreadleError
-from treadle.serving.inference import Asked, Inference
+from treadle.serving.inference import ANYTHING, Asked, Inference
 from treadle.serving.labels import QUEUED, accept
 from treadle.serving.loaded import Abandoned
 from treadle.serving.request import (
@@ -46,7 +47,7 @@ TOLD_IDS = 100
 
 Answer = tuple[HTTPStatus, bytes]
 Headers = list[tuple[bytes, bytes]]
-Work = Callable[[str, object, Asked], Awaitable[Answer]]
+Work = Callable[[str, object, Asked, Receive], Awaitable[Answer]]
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,12 @@ class HotPath:
         if trace is not None:
             headers += trace.headers
         try:
-            status, answer = await self._answer(work, model, scope, receive, headers, speaking)
+            if scope["method"] == "POST":
+                asked = _asked(speaking, headers) if speaking else ANYTHING
+                status, answer = await work(model, decoded(await read(receive)), asked, receive)
+            else:
+                headers.append((b"allow", b"POST"))
+                status, answer = HTTPStatus.METHOD_NOT_ALLOWED, msgspec.json.encode(unrouted(scope, "Method Not Allowed"))
         except TreadleError as error:
             known = model if model in self._inference.routes.tables else ""
             status, answer = status_of(error), msgspec.json.encode(body_of(error, known))
@@ -115,26 +121,24 @@ class HotPath:
                 facts["treadle.request_id"] = name
         return facts
 
-    async def _answer(self, work: Work, model: str, scope: Scope, receive: Receive, headers: Headers, speaking: Headers) -> Answer:
-        """Return status and body, and add to the ``headers`` of the answer."""
-        if scope["method"] != "POST":
-            headers.append((b"allow", b"POST"))
-            return HTTPStatus.METHOD_NOT_ALLOWED, msgspec.json.encode(unrouted(scope, "Method Not Allowed"))
-        asked = Asked(gone=partial(left, receive))
-        if speaking:
-            name = request_id(speaking)
-            headers += [(REQUEST_ID, name.encode())] if name else []
-            require_plain(speaking)
-            asked = Asked(name, seconds(speaking), version(speaking), asked.gone)
-        return await work(model, decoded(await read(receive)), asked)
+    async def _predict(self, model: str, content: object, asked: Asked, receive: Receive) -> Answer:
+        quick = self._inference.routes.quick.get(model) if asked.version is None else None
+        told = quick(content, asked.request_id) if quick else None
+        return HTTPStatus.OK, told or await self._inference.predict(model, content, replace(asked, gone=partial(left, receive)))
 
-    async def _predict(self, model: str, content: object, asked: Asked) -> Answer:
-        return HTTPStatus.OK, await self._inference.predict(model, content, asked)
-
-    async def _batch(self, model: str, content: object, asked: Asked) -> Answer:
-        answers = await self._inference.predict_batch(model, member(content, "rows"), asked)
+    async def _batch(self, model: str, content: object, asked: Asked, receive: Receive) -> Answer:
+        rows = member(content, "rows")
+        answers = await self._inference.predict_batch(model, rows, replace(asked, gone=partial(left, receive)))
         return HTTPStatus.OK, b'{"predictions":[' + b",".join(answers) + b"]}"
 
-    async def _labels(self, model: str, content: object, _asked: Asked) -> Answer:
+    async def _labels(self, model: str, content: object, _asked: Asked, _receive: Receive) -> Answer:
         count = await accept(self._inference, model, member(content, "labels"), now=self._clock())
         return HTTPStatus.ACCEPTED, msgspec.json.encode({"accepted": count, "note": QUEUED})
+
+
+def _asked(speaking: Headers, headers: Headers) -> Asked:
+    """Return what the headers of a request ask, and add to the ``headers`` of its answer."""
+    name = request_id(speaking)
+    headers += [(REQUEST_ID, name.encode())] if name else []
+    require_plain(speaking)
+    return Asked(name, seconds(speaking), version(speaking))

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.engine.answer import answer_of, answers
+from treadle.engine.answer import answers
 from treadle.errors import (
     BreakerOpen,
     DeadlineExceeded,
@@ -31,8 +31,9 @@ from treadle.errors import (
     VersionNotDeployed,
 )
 from treadle.serving.ids import uuid7
-from treadle.serving.loaded import Gone, Limits, Loaded, Routes
+from treadle.serving.loaded import Gone, Limits, Loaded, Routes, ShortWay
 from treadle.serving.metrics import ServingMetrics
+from treadle.serving.quick import Quick
 from treadle.serving.routing import Table, choose
 from treadle.serving.spool import PINNED, EventRecord, PredictionRecord, Record, SpoolWriter
 from treadle.state.deployments import Slot
@@ -57,6 +58,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 ANYTHING = Asked()
+
+
+def _never(_payload: object, _request_id: str | None) -> None:
+    """Stand in for a short way where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +169,7 @@ class Inference:
         matrix, entity = routes.encoder(table).matrix(payload)
         at = self._clock()
         call = Call(routes, table, asked, at, matrix, [payload], [entity], [asked.request_id], [uuid7(at)])
-        at_once = await self._at_once(call, started) if asked.version is None else None
-        return at_once or (await self._answer(call, started))[0]
+        return (await self._answer(call, started))[0]
 
     async def predict_batch(self, model: str, payloads: object, asked: Asked = ANYTHING) -> list[bytes]:
         """Return the answers to many rows, in their order; each may be another version's. Raises as ``predict`` does.
@@ -182,43 +186,41 @@ class Inference:
         call = Call(routes, table, asked, at, matrix, rows, entities, request_ids, [uuid7(at) for _ in rows])
         return await self._answer(call, started)
 
+    def quick(self, routes: Routes, model: str) -> ShortWay:
+        """Return the short way of a model: ``predict`` for a caller who asks nothing special. It must be called on the event loop."""
+        if self._spool.durable:
+            return _never  # to wait for the disk takes the long way
+        table = routes.table(model)
+        return Quick(
+            table,
+            routes.encoder(table),
+            routes.loaded,
+            self._metrics,
+            log=self._append,
+            clock=self._clock,
+            timer=self._timer,
+            hidden=routes.pseudonyms.get(model),
+        ).answer
+
     async def log(self, records: Sequence[Record]) -> None:
         """Put records into the spool, and wait until they are as safe as the settings ask.
 
         Raises:
             LogUnavailable: they could not be written.
         """
+        ticket = self._append(records)
         try:
-            await self._spool.settled(self._spool.append(records))
+            await self._spool.settled(ticket)
         except LogUnavailable:
             self._metrics.log_unavailable.inc()
             raise
 
-    async def _at_once(self, call: Call, started: float) -> bytes | None:
-        """Return the answer to the one row of a call, where the chosen version is quick and nothing goes wrong; else None.
-
-        It is what ``_answer`` does for most of all calls, without what it does for the others.
-        """
-        table, name, request_id, entity = call.table, call.ids[0], call.request_ids[0], call.entities[0]
-        slot = choose(table, entity or request_id or name)
-        loaded, champion = call.routes.loaded.get(slot.digest), call.routes.loaded[table.champion.digest]
-        if loaded is None or not (loaded.takes(1) and loaded.breaker.calm) or loaded.interface_digest != champion.interface_digest:
-            return None
-        begun = self._timer()
+    def _append(self, records: Sequence[Record]) -> int:
         try:
-            scores = loaded.run_here(call.matrix)
-        except TreadleError:
-            return None  # ``_answer`` meets it again, logs it, and asks the next version.
-        seconds = self._timer() - begun
-        row: list[float] = scores[0].tolist()
-        answer = answer_of(loaded.interface, row)
-        told = msgspec.json.encode({"prediction_id": name, "model": table.model, "version": slot.version, **answer, "fallback": False})
-        await self.log([call.record(slot, 0, call.matrix, scores, told.decode(), seconds=seconds)])
-        self._metrics.version(table.model, slot.version).predictions.inc()
-        if "confidence" in answer:
-            self._metrics.confidence(table.model).observe(answer["confidence"])
-        self._metrics.duration(table.model).observe(self._timer() - started)
-        return told
+            return self._spool.append(records)
+        except LogUnavailable:
+            self._metrics.log_unavailable.inc()
+            raise
 
     async def _answer(self, call: Call, started: float) -> list[bytes]:
         records: list[PredictionRecord] = []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from treadle.bundle.place import Bundle
 from treadle.engine.encode import Encoder
-from treadle.engine.session import Engine
+from treadle.engine.session import Engine, Single
 from treadle.errors import DeadlineExceeded, DeploymentsUnknown, ModelBusy, ModelNotReady, ModelNotServed
 from treadle.identity import Pseudonyms
 from treadle.serving.breaker import Breaker
@@ -25,6 +25,10 @@ INLINE_SECONDS = 0.001
 
 Gone = Callable[[], Awaitable[object]]
 """Comes back when the caller has gone away."""
+
+
+ShortWay = Callable[[object, str | None], bytes | None]
+"""Takes one row and the caller's id of the request; returns the answer, or None where only the long way can tell what is to be done."""
 
 
 class Abandoned(Exception):
@@ -65,9 +69,9 @@ class Loaded:
         """Tell whether so many rows are answered on the event loop."""
         return self.row_seconds * rows < INLINE_SECONDS
 
-    def run_here(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores of rows that ``takes`` allows; raises as ``run``."""
-        return self._engine.run(matrix)
+    def single(self) -> Single:
+        """Return what runs this version on one row at a time, on the event loop."""
+        return self._engine.single()
 
     async def run(self, matrix: NDArray[np.float32], limits: Limits) -> NDArray[np.float32]:
         """Return the scores of these rows. What takes long runs in the version's own thread, and ends at the deadline or with its caller.
@@ -129,15 +133,16 @@ class Refusal:
 class Routes:
     """Everything that a request needs, as it was at one moment.
 
-    ``tables``, ``refused`` and ``policies`` are by model, ``loaded`` by digest: an unchanged digest keeps its session. ``encoders`` are
-    by model and digest: what a row may carry beside what a version knows depends on the other versions of the model. ``policies`` has
-    those that can be read here, ``pseudonyms`` the models whose names are not logged as they are. ``trouble`` says why the deployments
-    cannot be read at present; ``read`` whether they ever were.
+    ``tables``, ``quick``, ``refused`` and ``policies`` are by model, ``loaded`` by digest: an unchanged digest keeps its session.
+    ``encoders`` are by model and digest: what a row may carry beside what a version knows depends on the other versions of the model.
+    ``quick`` has the short way of a model, ``policies`` those that can be read here, ``pseudonyms`` the models whose names are not logged
+    as they are. ``trouble`` says why the deployments cannot be read at present; ``read`` whether they ever were.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     encoders: Mapping[tuple[str, str], Encoder] = field(default_factory=dict)
     loaded: Mapping[str, Loaded] = field(default_factory=dict)
+    quick: Mapping[str, ShortWay] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     policies: Mapping[str, ServingPolicy] = field(default_factory=dict)
     pseudonyms: Mapping[str, Pseudonyms] = field(default_factory=dict)

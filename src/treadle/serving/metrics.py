@@ -5,11 +5,13 @@ first import), and whichever worker is asked adds them all up: counters are exac
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from struct import Struct
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -26,8 +28,60 @@ ROOM = 1 << 17
 _KINDS = ("counter", "histogram", "gauge_livesum")
 """As the files of a worker are named."""
 
+_DOUBLE = Struct("=d").pack_into
+
 _DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class _Number:
+    """One number of a worker, added to where Prometheus's library keeps it, without its lock and its look at the process's id.
+
+    For one thread, in a process that does not fork. ``inc`` of the library may be called as well, by the same thread.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._shared = getattr(value, "_file", None)
+        if self._shared is not None:
+            # A file that grows is mapped anew; this mapping of it stays valid.
+            self._memory, self._at = self._shared._m, self._shared._positions[value._key]  # noqa: SLF001
+
+    def add(self, amount: float) -> None:
+        """Add to the number."""
+        self._value._value = total = self._value._value + amount  # noqa: SLF001
+        if self._shared is not None:
+            _DOUBLE(self._memory, self._at, total)
+
+
+class _Distribution:
+    """One histogram, observed in the same way."""
+
+    def __init__(self, histogram: Any) -> None:
+        self._bounds = histogram._upper_bounds  # noqa: SLF001
+        self._buckets = [_Number(bucket) for bucket in histogram._buckets]  # noqa: SLF001
+        self._sum = _Number(histogram._sum)  # noqa: SLF001
+
+    def observe(self, amount: float) -> None:
+        """Count an observation."""
+        self._sum.add(amount)
+        self._buckets[bisect_left(self._bounds, amount)].add(1.0)
+
+
+class RowMetrics:
+    """Counts rows that a version has answered, one by one."""
+
+    def __init__(self, predictions: Counter, duration: Histogram, confidence: Histogram | None) -> None:
+        self._predictions = _Number(predictions._value)  # noqa: SLF001
+        self._duration = _Distribution(duration)
+        self._confidence = None if confidence is None else _Distribution(confidence)
+
+    def count(self, confidence: float | None, seconds: float) -> None:
+        """Count a row that was answered after so many seconds."""
+        self._predictions.add(1.0)
+        self._duration.observe(seconds)
+        if self._confidence is not None and confidence is not None:
+            self._confidence.observe(confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +115,11 @@ class ServingMetrics:
         self.version = cache(self._version)
         self.duration = cache(self._duration.labels)
         self.confidence = cache(self._confidence.labels)
+
+    def row(self, model: str, version: int, *, confident: bool) -> RowMetrics:
+        """Return what counts the rows of a version that are answered one by one, with a confidence or, as in a regression, without."""
+        confidence = self.confidence(model) if confident else None
+        return RowMetrics(self.version(model, version).predictions, self.duration(model), confidence)
 
     def _version(self, model: str, version: int) -> VersionMetrics:
         labels = (model, str(version))

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -173,18 +174,23 @@ Insert = Callable[[Connection, Bite], Sequence[PredictionRecord]]
 
 
 def _insert(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
-    predictions = [record for record in bite.records if isinstance(record, PredictionRecord)]
-    labels = [record for record in bite.records if isinstance(record, LabelRecord)]
-    if predictions:
-        log.insert_predictions(conn, [msgspec.structs.asdict(record) for record in predictions])
-    if labels:
-        log.insert_labels(conn, [msgspec.structs.asdict(record) for record in labels])
+    predictions: list[PredictionRecord] = []
+    labels: list[LabelRecord] = []
     for record in bite.records:
-        if isinstance(record, EventRecord):
+        if type(record) is PredictionRecord:
+            predictions.append(record)
+        elif type(record) is LabelRecord:
+            labels.append(record)
+        elif isinstance(record, EventRecord):
             _append_event(conn, record)
         elif isinstance(record, ConsentRecord):
             _give(conn, record)
+    log.insert_prediction_tuples(conn, list(map(_columns, predictions)))
+    log.insert_labels(conn, list(map(msgspec.structs.asdict, labels)))
     return predictions
+
+
+_columns = attrgetter(*log.PREDICTION_COLUMNS)
 
 
 def _insert_one_by_one(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:

@@ -105,7 +105,7 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
 
 Record = PredictionRecord | LabelRecord | ConsentRecord | EventRecord
 
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(list[Record])
 _raw_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _record_decoder = msgspec.msgpack.Decoder(Record)
@@ -141,51 +141,49 @@ def read_frames(data: bytes, salt: int, *, final: bool = False, limit: int | Non
     left for later, unless this is ``final``: then nothing more will come, and a good frame after it shows that it was damage.
     """
     frames = Frames()
-    view, length = memoryview(data), len(data)
+    length = len(data)
     while frames.consumed < length and (limit is None or len(frames.records) < limit):
         start = frames.consumed
-        stop = _frame_end(data, start)
-        if stop is None or stop > length or not _intact(view, salt, start, stop):
-            cut_off = stop is None or stop > length
-            resumed = None if cut_off and not final else _next_frame(data, salt, start + 1)
-            if resumed is None:
-                frames.torn = True
-                return frames
-            frames.damaged.append((start, resumed))
-            frames.consumed = resumed
+        payload, stop = _frame_at(data, salt, start)
+        if payload is not None:
+            _decode(payload, frames)
+            frames.consumed = stop
             continue
-        _decode(view[start + _HEADER.size : stop], frames)
-        frames.consumed = stop
+        resumed = _next_frame(data, salt, start + 1) if final or stop <= length else None
+        if resumed is None:
+            frames.torn = True
+            return frames
+        frames.damaged.append((start, resumed))
+        frames.consumed = resumed
     return frames
 
 
-def _frame_end(data: bytes, start: int) -> int | None:
-    """Return where the frame at ``start`` would end, or None where its header is cut off."""
-    if start + _HEADER.size > len(data):
-        return None
-    return start + _HEADER.size + int(_LENGTH.unpack_from(data, start + len(MAGIC))[0])
-
-
-def _intact(data: memoryview, salt: int, start: int, stop: int) -> bool:
+def _frame_at(data: bytes, salt: int, start: int) -> tuple[bytes | None, int]:
+    """Return the payload of the frame that begins at ``start``, None where that is no whole one; and where it ends, or would."""
+    inside = start + _HEADER.size
+    if inside > len(data):
+        return None, inside
     magic, length, checksum = _HEADER.unpack_from(data, start)
-    return bool(magic == MAGIC and checksum == _checksum(salt, length, data[start + _HEADER.size : stop]))
+    stop = inside + length
+    payload = data[inside:stop]
+    whole = magic == MAGIC and stop <= len(data) and checksum == _checksum(salt, length, payload)
+    return payload if whole else None, stop
 
 
 def _next_frame(data: bytes, salt: int, start: int) -> int | None:
     """Return where the first intact frame at or after ``start`` begins."""
     while (start := data.find(MAGIC, start)) >= 0:
-        stop = _frame_end(data, start)
-        if stop is not None and stop <= len(data) and _intact(memoryview(data), salt, start, stop):
+        if _frame_at(data, salt, start)[0] is not None:
             return start
         start += 1
     return None
 
 
-def _decode(payload: memoryview, frames: Frames) -> None:
+def _decode(payload: bytes, frames: Frames) -> None:
     try:
-        frames.records.extend(_decoder.decode(payload))
+        frames.records += _decoder.decode(payload)
     except msgspec.DecodeError:
-        _decode_one_by_one(bytes(payload), frames)
+        _decode_one_by_one(payload, frames)
 
 
 def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
@@ -201,17 +199,15 @@ def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
             frames.unknown.append(bytes(part))
 
 
-def _checksum(salt: int, length: int, payload: memoryview) -> int:
+def _checksum(salt: int, length: int, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length), salt))
 
 
-def frame(records: Sequence[Record], salt: int) -> bytearray:
+def frame(records: Sequence[Record], salt: int) -> bytes:
     """Return the frame that holds ``records``."""
-    buffer = bytearray(_HEADER.size)
-    _encoder.encode_into(records, buffer, _HEADER.size)
-    length = len(buffer) - _HEADER.size
-    _HEADER.pack_into(buffer, 0, MAGIC, length, _checksum(salt, length, memoryview(buffer)[_HEADER.size :]))
-    return buffer
+    payload = _encode(records)
+    length = len(payload)
+    return _HEADER.pack(MAGIC, length, _checksum(salt, length, payload)) + payload
 
 
 # how a worker writes one
@@ -226,7 +222,7 @@ class SpoolWriter:
     def __init__(self, folder: Path, *, segment_bytes: int, durable: bool = False) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
-        self._durable = durable
+        self.durable = durable
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._fd: int | None = None
@@ -265,7 +261,7 @@ class SpoolWriter:
         Raises:
             LogUnavailable: the disk could not say so.
         """
-        if not self._durable:
+        if not self.durable:
             return
         with self._sync_lock:
             if self._synced >= ticket > self._unsettled:
@@ -282,7 +278,7 @@ class SpoolWriter:
 
     async def settled(self, ticket: int) -> None:
         """Do ``settle`` without holding up the event loop."""
-        if self._durable:
+        if self.durable:
             await asyncio.to_thread(self.settle, ticket)
 
     def close(self) -> None:
@@ -300,7 +296,7 @@ class SpoolWriter:
         fcntl.flock(fd, fcntl.LOCK_EX)
         # The shipper sees the name only now, when the lock is held: it can never take a newborn segment for a dead one.
         fresh.rename(self._path)
-        if self._durable:
+        if self.durable:
             sync_folder(self._folder)
         return fd
 
@@ -308,7 +304,7 @@ class SpoolWriter:
         if self._fd is None:
             return
         fd, self._fd = self._fd, None
-        if self._durable:
+        if self.durable:
             self._sync(fd, self._appended)
         os.close(fd)
 
@@ -333,7 +329,7 @@ class SpoolWriter:
             self._synced = max(self._synced, appended)
 
 
-def _write(fd: int, buffer: bytearray) -> None:
+def _write(fd: int, buffer: bytes) -> None:
     if os.write(fd, buffer) != len(buffer):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -24,6 +24,8 @@ from treadle.state.schema import labels, predictions, profile_parts, segments
 
 Missing = Literal["exclude", "negative"]
 
+PREDICTION_COLUMNS = tuple(predictions.c.keys())
+_MODEL, _REQUEST_ID, _ENTITY = map(PREDICTION_COLUMNS.index, ("model", "request_id", "entity"))
 _LABEL_COLUMNS = ("label_id", "model", "prediction_id", "request_id", "entity", "value", "event_at", "received_at")
 
 
@@ -117,17 +119,26 @@ class Part:
 
 def insert_predictions(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert ``rows``, which have all columns of the table; one whose id is there already is skipped."""
+    insert_prediction_tuples(conn, list(map(itemgetter(*PREDICTION_COLUMNS), rows)))
+
+
+def insert_prediction_tuples(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert ``rows``, each of them the values of PREDICTION_COLUMNS; one whose id is there already is skipped."""
     if not rows:
         return
-    _insert_many(conn, predictions, tuple(predictions.c.keys()), rows)
-    for model in {row["model"] for row in rows}:
-        rejoin(conn, model, [row for row in rows if row["model"] == model])
+    _insert_many(conn, predictions, PREDICTION_COLUMNS, rows)
+    named: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row[_REQUEST_ID] is not None or row[_ENTITY] is not None:
+            named[row[_MODEL]].append(dict(zip(PREDICTION_COLUMNS, row, strict=True)))
+    for model, those in named.items():
+        rejoin(conn, model, those)
 
 
 def insert_labels(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert ``rows``, which have all columns up to ``received_at``; one whose id is there already is skipped."""
     if rows:
-        _insert_many(conn, labels, _LABEL_COLUMNS, rows)
+        _insert_many(conn, labels, _LABEL_COLUMNS, list(map(itemgetter(*_LABEL_COLUMNS), rows)))
 
 
 def offset(conn: Connection, segment: str) -> int:
@@ -181,21 +192,21 @@ def _refuse(conn: Connection, segment: str, start: int) -> NoReturn:
     raise StoreUnavailable(url, reason, fix="The shipper asks again where it stands and goes on from there: `treadle status`.")
 
 
-def _insert_many(conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> None:
+def _insert_many(conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     """Hand the rows to the driver as they are: Core would spend more time on each row than SQLite does."""
     statement, order = _statement(conn.dialect, table, columns)
-    if order is not None:
-        conn.exec_driver_sql(statement, list(map(itemgetter(*order), rows)))
+    if order is None:
+        conn.exec_driver_sql(statement, [dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        conn.exec_driver_sql(statement, [{name: row[name] for name in columns} for row in rows])
+        conn.exec_driver_sql(statement, list(rows if order == columns else map(itemgetter(*map(columns.index, order)), rows)))
 
 
 @cache
-def _statement(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tuple[str, list[str] | None]:
+def _statement(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...] | None]:
     """Return the compiled insert, and the order of its parameters where they have no names."""
     whole = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
     compiled = whole.on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(columns))
-    return str(compiled), compiled.positiontup
+    return str(compiled), None if compiled.positiontup is None else tuple(compiled.positiontup)
 
 
 # reading

@@ -181,9 +181,9 @@ def test_unknown_paths_and_methods_are_told_in_the_same_shape(live: Service) -> 
 
 
 def test_a_fault_of_ours_is_a_500_in_the_same_shape(live: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live.inference, "predict", None)
+    monkeypatch.setattr(live.inference, "predict_batch", None)
 
-    answer = live.ask("POST", "/predict/churn", json=ROW)
+    answer = live.ask("POST", "/predict/churn/batch", json={"rows": [ROW]})
 
     assert answer.status_code == 500
     assert problem(answer)["what"] == "The server failed on this request."

@@ -18,6 +18,7 @@ from tests import small_bundles
 from tests.small_service import Service
 from treadle.errors import LogUnavailable
 from treadle.identity import ANONYMOUS, Identity, Keys
+from treadle.serving import hot
 from treadle.serving.access import OTHERWISE, TABLE, needs
 from treadle.serving.guard import IDENTITY, REASONS, REFRESH_SECONDS, Guard, Refusal, security_headers
 from treadle.serving.metrics import ServingMetrics
@@ -150,9 +151,9 @@ class TestTable:
 
     def test_every_route_of_the_application_stands_in_it(self, service: Service) -> None:
         app: Any = service.app
-        paths = [route.path for route in app.app.routes if isinstance(route, Route | Mount)]
+        paths = [route.path for route in app.app.app.routes if isinstance(route, Route | Mount)]
         assert len(paths) > 10
-        assert {path.split("/")[1] for path in paths} <= set(TABLE)
+        assert {path.split("/")[1] for path in [*paths, hot.PREDICT, hot.LABELS]} <= set(TABLE)
 
     def test_what_is_not_in_it_is_for_those_who_have_a_key(self) -> None:
         assert set(OTHERWISE) == {"key"}
