@@ -8,8 +8,13 @@ TRACEPARENT, TRACESTATE = b"traceparent", b"tracestate"
 
 MOST_MEMBERS = 32
 
-_PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-_NO_TRACE, _NO_SPAN = b"0" * 32, b"0" * 16
+_PARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])(?:-.*)?",
+    re.DOTALL,
+)
+_LENGTH = 55
+"""Of a ``traceparent`` of version 00, which says no more; a version that is yet to come may."""
+_ODD = b"13579bdf"
 _MEMBER = re.compile(r"([a-z0-9][a-z0-9_\-*/@]{0,255})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])")
 
 
@@ -24,17 +29,19 @@ class Parent(NamedTuple):
 
 def parent(headers: Iterable[tuple[bytes, bytes]]) -> Parent | None:
     """Return the caller's span; None where it names none, two, or one that is not valid: then a new trace begins."""
-    given = [value for name, value in headers if name == TRACEPARENT]
-    if len(given) != 1:
+    given, more = None, False
+    for name, value in headers:
+        if name == TRACEPARENT:
+            if given is not None:
+                return None
+            given = value
+        elif name == TRACESTATE:
+            more = True
+    found = _PARENT.fullmatch(given) if given is not None else None
+    if given is None or found is None or (len(given) > _LENGTH and given.startswith(b"00")):
         return None
-    found = _PARENT.fullmatch(given[0])
-    if found is None:
-        return None
-    version, trace_id, span_id, flags, more = found.groups()
-    # A version that is yet to come may say more behind what is known; 00 says no more, and ff is none.
-    if version == b"ff" or (version == b"00" and more) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-        return None
-    return Parent(trace_id.decode(), span_id.decode(), bool(int(flags, 16) & 1), _state(headers))
+    trace_id, span_id, flags = found.groups()
+    return Parent(trace_id.decode(), span_id.decode(), flags in _ODD, _state(headers) if more else "")
 
 
 def written(trace_id: str, span_id: str, *, sampled: bool) -> bytes:

@@ -6,7 +6,7 @@ Nothing of OpenTelemetry is loaded while the setting ``traces`` is empty, and no
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Status, Tracer
 
 Fact = str | int | Sequence[str] | Sequence[int]
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 EXPORT_SECONDS = 2.0
 """How long the collector may take for a batch of spans. Only the exporter's thread waits."""
@@ -74,7 +74,7 @@ class Tracing:
 
     def begin(self, headers: Headers) -> Trace | None:
         """Return the trace of a request, its caller's or a new one; None where there is nothing to tell of it."""
-        caller = parent(headers)
+        caller = parent(headers) if headers else None
         if caller is not None:
             return self._follow(caller)
         if self._tracer is None or self._draw() >= self._share:

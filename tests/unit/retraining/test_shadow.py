@@ -170,7 +170,8 @@ def test_what_it_fails_on_has_no_quality(place: Place, log_rows: Logger) -> None
 
 
 def test_following_goes_on_where_it_stopped_and_says_so(place: Place, log_rows: Logger) -> None:
-    made, told = place.shadow(small_bundles.answering(0.5)), []
+    made = place.shadow(small_bundles.answering(0.5))
+    told: list[ShadowReport] = []
     log_rows([float(at) for at in range(1, 11)])
     pauses: list[float] = []
 
