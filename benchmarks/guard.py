@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from starlette.types import Receive, Scope, Send
 
 from treadle.identity import Identity, Keys
 from treadle.serving.guard import Guard
@@ -29,10 +30,10 @@ async def unasked(*_: Any) -> None:
 class Behind:
     """Stands where the application is; the decision does not reach it either."""
 
-    def at_once(self, *_: Any) -> None:
+    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
         """Answer nothing."""
 
-    async def __call__(self, *_: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer nothing."""
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 
 import treadle
+from treadle.bundle.place import INTERFACE_FILE, BundlePlace
 from treadle.data.sources import fetch
 from treadle.projects import find
 from treadle.settings import MARKER, Workspace
+from treadle.spec import canonical_json
 from treadle.state import deployments
 from treadle.state.deployments import Slot
 from treadle.state.store import open_store
@@ -61,4 +63,21 @@ def deploy_sealed(workspace: Workspace) -> None:
     with store.write() as conn:
         champion = Slot("champion", 1, made.bundle.digest, 1.0)
         deployments.insert(conn, MODEL, expected=0, slots=[champion], reason="a benchmark", at=time.time())
+    store.close()
+
+
+def pseudonymize(workspace: Workspace) -> None:
+    """Deploy the champion of a workspace as a version whose interface asks for pseudonyms: the same graph, sealed anew."""
+    place, store = BundlePlace.of(workspace), open_store(workspace.store_url)
+    with store.write() as conn:
+        present = deployments.current(conn, MODEL)
+        if present is None or present.champion is None:
+            raise SystemExit("Nothing is deployed.")
+        bundle = place.get(present.champion.digest)
+        interface = bundle.interface.model_copy(update={"pseudonymize": True})
+        made = place.put(
+            {**bundle.files, INTERFACE_FILE: canonical_json(interface.model_dump(mode="json"))}, MODEL, bundle.manifest.lineage
+        )
+        champion = Slot("champion", present.champion.version + 1, made.digest, 1.0)
+        deployments.insert(conn, MODEL, expected=present.generation, slots=[champion], reason="a benchmark", at=time.time())
     store.close()

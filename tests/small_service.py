@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from tests import small_bundles
 from treadle.bundle.place import BundlePlace
+from treadle.identity import pseudonyms
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.guard import Guard
@@ -55,7 +57,7 @@ class Service:
         self.registry = CollectorRegistry()
         self.spool = SpoolWriter(self.spool_folder, segment_bytes=1_000_000)
         self.memory = Memory(folder / "followed.json")
-        workspace = Workspace(folder, settings or Settings(home=Path()))
+        self.workspace = workspace = Workspace(folder, settings or Settings(home=Path()))
         self.policies = Policies(workspace)
         self._metrics = metrics = ServingMetrics(self.registry)
         self.inference = Inference(self.spool, metrics, clock=self.clock, timer=lambda: time.perf_counter() + self.ahead)
@@ -68,7 +70,15 @@ class Service:
     def _follower(self) -> Follower:
         place = BundlePlace(self.bundles)
         return Follower(
-            self.inference, self._connected, place, self.spool, self._metrics, self.memory, policies=self.policies, clock=self.clock
+            self.inference,
+            self._connected,
+            place,
+            self.spool,
+            self._metrics,
+            self.memory,
+            policies=self.policies,
+            hide=partial(pseudonyms, self.workspace),
+            clock=self.clock,
         )
 
     def clock(self) -> float:

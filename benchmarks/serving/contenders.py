@@ -11,8 +11,9 @@ import numpy as np
 
 import treadle
 from benchmarks import house
+from benchmarks.serving import sink
 from benchmarks.serving.model import Floats, Model
-from treadle.settings import Settings, Workspace
+from treadle.settings import Workspace
 
 Family = Literal["yardstick", "naive", "treadle", "guide", "graph"]
 """``guide`` and ``graph``: a peer as its own guide shows it, and with the ONNX model inside."""
@@ -20,11 +21,14 @@ Family = Literal["yardstick", "naive", "treadle", "guide", "graph"]
 TOLERANCE = 1e-5
 """How far a probability may lie from scikit-learn's."""
 
-EVERYTHING_ON: Mapping[str, house.Setting] = {}
-"""The settings that switch on rate limit, trace sampling and redaction, by name; the key is given out and sent all the same.
+EVERYTHING_ON: Mapping[str, house.Setting] = {"trace_share": 0.01}
+"""The settings of the row with everything on. The key has a limit, traces go to a sink on loopback, and names are pseudonyms."""
 
-While there are none here, the row is left out and says so.
-"""
+LIMIT = 100_000
+"""Requests per second that the key may make: more than are answered, so that the limit is counted and never met."""
+
+REQUEST = "benchmark-1"
+"""The request id that is sent with everything on, and logged as a hash."""
 PEERS = ("bentoml", "mlserver", "kserve", "litserve", "ray", "mlflow")
 NAMES = (
     *("raw-asgi", "fastapi-echo", "naive"),
@@ -210,16 +214,21 @@ def _treadle(model: Model) -> list[Contender]:
     def command(place: Place) -> list[str]:
         return [place.program("treadle"), "serve", "--port", str(place.port), "--workers", "1"]
 
-    def prepare(settings: Mapping[str, house.Setting]) -> Callable[[Place], Mapping[str, str]]:
+    def prepare(settings: Mapping[str, house.Setting], *, everything: bool = False) -> Callable[[Place], Mapping[str, str]]:
         def ready(place: Place) -> Mapping[str, str]:
             # Each start serves from a copy: the log of an earlier round is no burden to a later one.
-            other = house.like(model.workspace, workspace_of(place.folder), {"workers": 1, **settings})
+            sunk: Mapping[str, house.Setting] = {"traces": sink.address()} if everything else {}
+            other = house.like(model.workspace, workspace_of(place.folder), {"workers": 1, **settings, **sunk})
+            if everything:
+                house.pseudonymize(other)
             return {"TREADLE_WORKSPACE": str(other.root)}
 
         return ready
 
-    missing = sorted(set(EVERYTHING_ON) - set(Settings.model_fields))
-    reason = f"no setting is called {', '.join(missing)}" if missing else "" if EVERYTHING_ON else "there are no settings for it yet"
+    def headers(folder: Path) -> list[tuple[str, str]]:
+        key = treadle.keys_create("benchmark", roles=["predict"], rate=LIMIT, burst=LIMIT, workspace=workspace_of(folder))
+        return [("X-API-Key", key), ("X-Request-ID", REQUEST)]
+
     return [
         Contender("treadle", "Treadle", "treadle", "", command, *asks, prepare({})),
         Contender(
@@ -229,9 +238,8 @@ def _treadle(model: Model) -> list[Contender]:
             "",
             command,
             *asks,
-            prepare(EVERYTHING_ON),
-            headers=lambda folder: [("X-API-Key", treadle.key_add("benchmark", role="viewer", workspace=workspace_of(folder)))],
-            absent=reason,
+            prepare(EVERYTHING_ON, everything=True),
+            headers=headers,
         ),
         Contender("treadle-host", "Treadle, durability = host", "treadle", "", command, *asks, prepare({"durability": "host"})),
     ]

@@ -99,6 +99,20 @@ class Settings(BaseSettings):
         description="PEM file with the certificate of the API and its chain, relative to the workspace; empty: no TLS.",
     )
     tls_key: Path | None = Field(None, description="PEM file with the private key of `tls_cert`, without a passphrase.")
+    pseudonym_key: Path | None = Field(
+        None,
+        description="File of 32 random bytes that makes the pseudonyms of models with `pseudonymize`, relative to the workspace; empty: "
+        "pseudonyms.key in the home folder, made at first use.",
+    )
+    traces: str = Field(
+        "",
+        pattern=r"^(https?://[^@?#\s]+)?$",
+        description="OTLP/HTTP address that takes traces, such as http://127.0.0.1:4318/v1/traces; empty: no traces. "
+        "It needs `pip install treadle[traces]`.",
+    )
+    trace_share: float = Field(
+        0.01, ge=0, le=1, description="Share of the requests that are traced, of those that bring no `traceparent`; one that does decides."
+    )
 
     @field_validator("remote_url")
     @classmethod

@@ -15,6 +15,7 @@ from treadle.api.model import evaluate, gate, promote, rollback, train
 from treadle.api.recovery import backup, restore
 from treadle.api.replay import replay
 from treadle.api.retention import gc, reset
+from treadle.api.shadow import shadow
 
 __all__ = [
     "adopt",
@@ -54,6 +55,7 @@ __all__ = [
     "run_loop",
     "schema",
     "serve",
+    "shadow",
     "simulate",
     "status",
     "train",

@@ -23,6 +23,7 @@ from treadle.cli import (
     recovery,
     replay,
     retention,
+    shadow,
     usage,
 )
 
@@ -65,6 +66,7 @@ labels.register(app)
 retention.register(app)
 recovery.register(app)
 replay.register(app)
+shadow.register(app)
 look.register(app)
 drill.register(app)
 audit.register(app)

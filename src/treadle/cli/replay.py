@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command()(replay)
 
 
-def _seconds(text: str) -> float:
+def positive(text: str) -> float:
     """Return a duration such as 30d in seconds."""
     from treadle.times import seconds
 
@@ -39,7 +39,7 @@ def replay(
     from treadle import api
     from treadle.console import out, replayed
 
-    done = api.replay(model, policy, since=_seconds(since), step=_seconds(step))
+    done = api.replay(model, policy, since=positive(since), step=positive(step))
     out.answer(done, json=json, text=replayed.text(done))
     if not json and (table := replayed.table(done)) is not None:
         out.answer(done, json=False, text=table)

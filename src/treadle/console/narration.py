@@ -119,6 +119,10 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "training.failed": lambda facts: Line(f"the training failed: {_one_line(facts['error'])}", "bad"),
     "version.registered": lambda facts: Line(f"version {facts['version']} is registered, bundle {facts['digest'][:12]}"),
     "verdict.recorded": _verdict,
+    "shadow.reported": lambda facts: Line(
+        f"version {facts['version']} was in the shadow: {facts['rows']} rows, {facts['disagreed']} answered otherwise, "
+        f"{facts['failed']} failed"
+    ),
     "deployment.changed": _deployed,
     "deployment.followed": lambda facts: Line(f"a worker follows generation {facts['generation']}", "quiet"),
     "bundle.refused": lambda facts: Line(f"a worker refuses generation {facts['generation']}: {facts['reason']}", "bad"),

@@ -2,6 +2,7 @@
 
 import csv
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from treadle.data.files import Problem, columns_of, decimal_of, rows_of
 from treadle.data.files import Row as Line
 from treadle.data.labels import KEYS, Labels, find_columns, follow, key_of
 from treadle.errors import LabelColumnsInvalid, LabelsRefused
+from treadle.identity import Pseudonyms, pseudonyms
 from treadle.projects import Project
 from treadle.settings import Workspace
 from treadle.spec import Interface
@@ -58,6 +60,7 @@ class _Source:
     path: Path
     columns: Sequence[str]
     labels: Labels
+    hidden: Pseudonyms | None = None
     last: dict[tuple[str, str], int] = field(default_factory=dict)
     """Of lines without a time that name the same prediction the last one counts: its number among the good lines, by the key."""
 
@@ -71,7 +74,14 @@ class _Source:
     def read(self) -> Iterator[tuple[Line, dict[str, Any] | None, list[Problem]]]:
         """Yield every line with its label, or with what is wrong with it."""
         for row in rows_of(self.path):
-            yield row, *self.labels.read(row)
+            label, wrong = self.labels.read(row)
+            yield row, label if label is None or self.hidden is None else {**label, **_unnamed(label, self.hidden)}, wrong
+
+
+def _unnamed(label: Mapping[str, Any], hidden: Pseudonyms) -> dict[str, Any]:
+    """Return the names in a label as they are logged; its id says nothing about them either."""
+    names = {part: hidden.of(label[part]) for part in ("request_id", "entity") if label[part] is not None}
+    return {**names, "label_id": str(uuid.UUID(hidden.of(label["label_id"])[-32:]))} if names else {}
 
 
 def import_labels(  # noqa: PLR0913 - what one import can be told
@@ -109,22 +119,24 @@ def import_labels(  # noqa: PLR0913 - what one import can be told
 
 
 def _source(workspace: Workspace, store: Store, project: Project, path: Path, columns: Mapping[str, str], now: float) -> _Source:
-    interface, there = _interface(workspace, store, project), columns_of(path)
+    (interface, hides), there = _interface(workspace, store, project), columns_of(path)
     try:
         found = find_columns(interface, there, columns)
     except ValueError as error:
         raise LabelColumnsInvalid(project.name, path, str(error), there) from error
     decimal = decimal_of(path)
-    return _Source(path, there, Labels(project.name, interface, found, now=now, decimal=decimal))
+    hidden = pseudonyms(workspace, project.name) if hides else None
+    return _Source(path, there, Labels(project.name, interface, found, now=now, decimal=decimal), hidden)
 
 
-def _interface(workspace: Workspace, store: Store, project: Project) -> Interface:
-    """Return what the champion answers by; without a champion, what the contract says."""
+def _interface(workspace: Workspace, store: Store, project: Project) -> tuple[Interface, bool]:
+    """Return what the champion answers by, and whether a deployed version hides names; without a champion, what the contract says."""
     with store.read() as conn:
         deployment = deployments.current(conn, project.name)
     if deployment is None or deployment.champion is None:
-        return project.contract.interface
-    return BundlePlace.of(workspace).get(deployment.champion.digest).interface
+        return project.contract.interface, project.contract.interface.pseudonymize
+    place = BundlePlace.of(workspace)
+    return place.get(deployment.champion.digest).interface, any(place.interface(slot.digest).pseudonymize for slot in deployment.slots)
 
 
 def _check(workspace: Workspace, model: str, source: _Source, now: float) -> tuple[int, int, Path, list[str]]:

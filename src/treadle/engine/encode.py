@@ -27,6 +27,9 @@ ENTITY_SCHEMA = {
     "description": "Whom the row is about: it decides which version answers, and labels may be joined by it.",
 }
 
+NOT_SHOWN = "a name that is not shown"
+"""Stands for a refused entity where the contract has ``pseudonymize``."""
+
 SHOWN = 100
 """Longest text of a refused value that is repeated to the caller."""
 
@@ -47,6 +50,7 @@ class Encoder:
         self._columns = tuple(column(feature) for feature in interface.features)
         self._codes = tuple((item.name, item.code) for item in self._columns)
         self._entity = next((one.entity for one in (interface, *others) if one.entity), None)
+        self._hides = any(one.pseudonymize for one in (interface, *others))
         self._known = frozenset(interface.feature_names) | ({self._entity} if self._entity else set())
         elsewhere = {feature.name: feature for one in reversed(others) for feature in one.features}
         self._foreign: dict[str, Column | None] = dict.fromkeys(ignored) | {name: column(one) for name, one in elsewhere.items()}
@@ -120,7 +124,7 @@ class Encoder:
         ]
         entity = payload.get(self._entity) if self._entity else None
         if entity is not None and not _is_entity(entity):
-            problems.append(FieldProblem(f"{at}{self._entity}", shown(entity), ENTITY_ALLOWED))
+            problems.append(FieldProblem(f"{at}{self._entity}", NOT_SHOWN if self._hides else shown(entity), ENTITY_ALLOWED))
         return problems + [FieldProblem(at + str(shown(name)), shown(payload[name]), self._said(name)) for name in self._refused(payload)]
 
     def _said(self, name: str) -> str:

@@ -89,6 +89,7 @@ from treadle.errors.identity import (
     KeyUnknown,
     NobodyNamed,
     NotAsked,
+    PseudonymKeyInvalid,
     RateExceeded,
     ReasonMissing,
     RoleMissing,
@@ -138,6 +139,7 @@ from treadle.errors.serving import (
     PortTaken,
     PredictionFailed,
     ServiceRunning,
+    TracesExtraMissing,
     VersionNotDeployed,
 )
 from treadle.errors.state import (
@@ -249,6 +251,7 @@ __all__ = [
     "ProjectExists",
     "ProjectNameInvalid",
     "ProjectNotFound",
+    "PseudonymKeyInvalid",
     "PublishRefused",
     "QuestionUnanswered",
     "RateExceeded",
@@ -294,6 +297,7 @@ __all__ = [
     "TargetUnusable",
     "TlsInvalid",
     "TooFewRows",
+    "TracesExtraMissing",
     "TrackingUnavailable",
     "TreadleError",
     "TurnAlreadyOpen",

@@ -130,6 +130,16 @@ class TlsInvalid(TreadleError):
         )
 
 
+class PseudonymKeyInvalid(TreadleError):
+    """The key that makes pseudonyms cannot be used, so that nothing of a model that asks for them can be logged."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The key of the pseudonyms, {path}, cannot be used: {reason}.",
+            fix="It is a file of 32 random bytes that the service can read; docs/guides/privacy.md tells how it is made, kept and changed.",
+        )
+
+
 class NotAsked(TreadleError):
     """The policy of a model names those whose consent counts, and this one is not among them."""
 

@@ -103,6 +103,16 @@ class BodyTooSlow(TreadleError):
         super().__init__(f"The end of the body has not come within {seconds:g} seconds.", fix="Send the body at once, or fewer rows in it.")
 
 
+class TracesExtraMissing(TreadleError):
+    """Traces are asked for, but what sends them is not installed."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"Traces cannot be sent to {address}: {reason.rstrip('.')}.",
+            fix="Run `pip install 'treadle[traces]'`, or leave the setting traces empty.",
+        )
+
+
 class BodyEncoded(TreadleError):
     """The body of a request is compressed."""
 

@@ -6,6 +6,7 @@ is who somebody is, what he may do at all and how often; whose consent a model n
 
 from treadle.identity.acting import Given, acting, from_proxy, key_header, named_by_proxy, os_user, resolve, shown_key, unknown
 from treadle.identity.keys import PREFIX, Holder, Key, Keyring, Keys, hash_of, same
+from treadle.identity.pseudonyms import Pseudonyms, pseudonyms
 from treadle.identity.rate import Limit, take
 from treadle.identity.who import ANONYMOUS, Identity
 
@@ -19,12 +20,14 @@ __all__ = [
     "Keyring",
     "Keys",
     "Limit",
+    "Pseudonyms",
     "acting",
     "from_proxy",
     "hash_of",
     "key_header",
     "named_by_proxy",
     "os_user",
+    "pseudonyms",
     "resolve",
     "same",
     "shown_key",

@@ -33,6 +33,7 @@ from treadle.errors import (
     TrackingUnavailable,
     TreadleError,
 )
+from treadle.identity.pseudonyms import KEY_FILE
 from treadle.recovery import databases, spooled, tracking
 from treadle.recovery.files import PRIVATE, Carrier, alone, files, remove, sync_all
 from treadle.recovery.manifest import NAME, Last, Manifest, Waiting
@@ -124,6 +125,7 @@ def _filled(ground: Ground, folder: Path, *, by: str, clock: Callable[[], float]
     carrier.tree(place.home / ARTEFACTS, ARTEFACTS)
     carrier.tree(place.home / REPORTS, REPORTS)
     carrier.file(place.home / KEYS, KEYS, mode=PRIVATE)
+    carrier.file(place.home / KEY_FILE, KEY_FILE, mode=PRIVATE)
     carrier.tree(place.projects_dir, PROJECTS)
     carrier.write(MARKER, _settings(place.root / MARKER))
     if read.elsewhere:

@@ -102,7 +102,8 @@ def require_unseen(model: str, challenger: Candidate, rows: LabelledRows, traine
     seen = sorted({entity for entity in rows.entity if entity is not None and entity in trained_on})
     if seen:
         more = ", …" if len(seen) > SHOWN else ""
-        overlaps.append(f"{len(seen)} entities are among its training rows: {', '.join(seen[:SHOWN])}{more}")
+        named = "" if challenger.bundle.interface.pseudonymize else f": {', '.join(seen[:SHOWN])}{more}"
+        overlaps.append(f"{len(seen)} entities are among its training rows{named}")
     if overlaps:
         raise RowsOverlap(model, challenger.version, overlaps)
 

@@ -11,6 +11,7 @@ from treadle.data.frame import entities, matrix, target
 from treadle.data.snapshot import SnapshotPlace
 from treadle.data.split import split
 from treadle.errors import SnapshotNotFound
+from treadle.identity.pseudonyms import key_file, pseudonyms
 from treadle.settings import Workspace
 from treadle.training.metrics import Labels
 
@@ -45,7 +46,7 @@ def rows(workspace: Workspace, bundle: Bundle) -> DataFrame:
 
 def trained_on(workspace: Workspace, bundle: Bundle) -> frozenset[str]:
     """Return the entities among the rows that a version was made from; raises as ``rows``."""
-    return entities(bundle.interface, rows(workspace, bundle)) if bundle.interface.entity is not None else frozenset()
+    return _named(workspace, bundle, rows(workspace, bundle)) if bundle.interface.entity is not None else frozenset()
 
 
 def holdout(workspace: Workspace, bundle: Bundle) -> Holdout:
@@ -58,4 +59,13 @@ def holdout(workspace: Workspace, bundle: Bundle) -> Holdout:
     interface, frame = bundle.interface, rows(workspace, bundle)
     parts = split(interface, frame, bundle.manifest.lineage.seed)
     encoded, y = matrix(interface, frame), target(interface, frame)
-    return Holdout(encoded[parts.holdout], y[parts.holdout], y[parts.train], entities(interface, frame))
+    return Holdout(encoded[parts.holdout], y[parts.holdout], y[parts.train], _named(workspace, bundle, frame))
+
+
+def _named(workspace: Workspace, bundle: Bundle, frame: DataFrame) -> frozenset[str]:
+    """Return whom rows are about, by every name that the log can have for them: their own, and the pseudonym."""
+    named = entities(bundle.interface, frame)
+    if not (named and (bundle.interface.pseudonymize or key_file(workspace).exists())):
+        return named
+    hidden = pseudonyms(workspace, bundle.manifest.model)
+    return named | frozenset(map(hidden.of, named))

@@ -26,7 +26,7 @@ from treadle.state.schema import leases, metadata
 STATE = ("state.db*", "mlflow.db*", "mlartifacts", "bundles", "data", "spool", "metrics", "logs", "reports", "audit", "demo-*", "*.lock")
 """What Treadle keeps in its home folder, what names before what is named. Nothing else is ever deleted there."""
 
-KEYS = ("keys.json",)
+KEYS = ("keys.json", "pseudonyms.key")
 
 RESET_SECONDS = 3600.0
 """How long a reset keeps controllers away at most: one that is killed must not do so for ever."""

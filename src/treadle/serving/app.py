@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request, Response
@@ -26,6 +27,7 @@ from treadle.serving.people import People
 from treadle.serving.request import REQUEST_ID, decoded, member, read, request_id
 from treadle.serving.schemas import ConsentTaken, Health, ModelDetail, Models, ModelSummary, Ready
 from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
+from treadle.serving.tracing import OFF, Tracing
 from treadle.state.consents import Decision, why
 
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="Number of the version.")]
@@ -38,6 +40,7 @@ def create_app(
     people: People | None = None,
     clock: Callable[[], float] = time.time,
     lifespan: Lifespan[FastAPI] | None = None,
+    tracing: Tracing = OFF,
 ) -> HotPath:
     """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process.
 
@@ -55,9 +58,9 @@ def create_app(
     if people is not None:
         _add_consents(app, inference, people, clock)
     _add_state(app, inference, registry)
-    app.add_middleware(RequestIds)
+    app.add_middleware(RequestIds, tracing=tracing)
     app.openapi = _OpenApi(app.openapi, inference)  # type: ignore[method-assign]
-    return HotPath(app, inference, clock=clock)
+    return HotPath(app, inference, clock=clock, tracing=tracing)
 
 
 def _add_models(app: FastAPI, inference: Inference) -> None:
@@ -159,10 +162,14 @@ PAGE_HEADERS = [(b"content-security-policy", b"frame-ancestors 'none'"), (b"refe
 
 
 class RequestIds:
-    """Takes the caller's X-Request-ID, refuses one that could not be logged, and sends it back with every answer."""
+    """Takes the caller's X-Request-ID, refuses one that could not be logged, and sends it back with every answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A caller's trace goes on in the same way. None is begun here: of these routes most calls are scrapes and probes.
+    """
+
+    def __init__(self, app: ASGIApp, tracing: Tracing = OFF) -> None:
         self._app = app
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -172,13 +179,22 @@ class RequestIds:
             await JSONResponse(body_of(error), status_of(error))(scope, receive, send)
             return
 
+        trace = self._tracing.joined(scope.get("headers", ()))
+        more = [*([(REQUEST_ID, name.encode())] if name else []), *(trace.headers if trace else [])]
+        status: HTTPStatus | None = None
+
         async def echo(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                named = [(REQUEST_ID, name.encode())] if name else []
-                message["headers"] = [*message["headers"], *PAGE_HEADERS, *named]
+                status = HTTPStatus(message["status"])
+                message["headers"] = [*message["headers"], *PAGE_HEADERS, *more]
             await send(message)
 
-        await self._app(scope, receive, echo)
+        try:
+            await self._app(scope, receive, echo)
+        finally:
+            if trace is not None:
+                trace.end(scope.get("method", ""), status, {"url.path": scope["path"]})
 
 
 class _OpenApi:

@@ -16,6 +16,7 @@ from typing import Any
 from treadle.bundle.place import BundlePlace
 from treadle.engine.encode import Encoder
 from treadle.errors import LogUnavailable, StoreUnavailable, TreadleError
+from treadle.identity import Pseudonyms
 from treadle.serving.inference import Inference
 from treadle.serving.loaded import Loaded, Refusal, Routes
 from treadle.serving.memory import Followed, Memory
@@ -29,6 +30,9 @@ from treadle.state.store import Store
 
 RETRY_SECONDS = 5.0
 """How long a refused generation rests before it is tried again."""
+
+Hide = Callable[[str], Pseudonyms]
+"""Returns what stands in the log for the names of a model."""
 
 LOOK_BACK = 10
 """How many earlier generations a worker tries that starts when the present one is refused."""
@@ -49,6 +53,7 @@ class Follower:
         memory: Memory,
         *,
         policies: Policies,
+        hide: Hide,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._inference = inference
@@ -58,6 +63,7 @@ class Follower:
         self._metrics = metrics
         self._memory = memory
         self._policies = policies
+        self._hide = hide
         self._followed_now: dict[str, Deployment] = {}
         self._past: dict[str, frozenset[str]] = {}
         self._clock = clock
@@ -141,9 +147,14 @@ class Follower:
         tables = {**routes.tables, deployment.model: table(deployment)}
         encoders = {key: encoder for key, encoder in routes.encoders.items() if key[0] != deployment.model}
         encoders |= _encoders(deployment, loaded, past)
+        # One version that asks for it is enough: its callers' names must not depend on which version answers them. Without the key the
+        # generation is refused, for what is logged in clear cannot be taken back.
+        hidden = {name: known for name, known in routes.pseudonyms.items() if name != deployment.model}
+        if any(item.interface.pseudonymize for item in loaded.values()):
+            hidden[deployment.model] = self._hide(deployment.model)
         self._followed_now[deployment.model], self._past[deployment.model] = deployment, past
         used = _used(tables, {**routes.loaded, **loaded})
-        routes = replace(routes, tables=tables, encoders=encoders, loaded=used)
+        routes = replace(routes, tables=tables, encoders=encoders, loaded=used, pseudonyms=hidden)
         return replace(routes, quick={**routes.quick, deployment.model: self._inference.quick(routes, deployment.model)})
 
     def _past_fields(self, model: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ Every other path goes on to the application behind.
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from treadle.errors import TreadleError
+from treadle.errors import RequestInvalid, TreadleError
 from treadle.serving.inference import ANYTHING, Asked, Inference
 from treadle.serving.labels import QUEUED, accept
 from treadle.serving.loaded import Abandoned
@@ -33,13 +34,22 @@ from treadle.serving.request import (
     version,
 )
 from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
+from treadle.serving.trace_context import TRACEPARENT, TRACESTATE
+from treadle.serving.tracing import OFF, Fact, Tracing
 
 PREDICT, LABELS, BATCH = "/predict/", "/labels/", "/batch"
 JSON = (b"content-type", b"application/json")
-SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION})
+SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION, TRACEPARENT, TRACESTATE})
 """Headers that change an answer; most requests have none of them."""
 
+TOLD_IDS = 100
+"""How many prediction ids of a batch a span names."""
+
 Answer = tuple[HTTPStatus, bytes]
+Headers = list[tuple[bytes, bytes]]
+DRAWN = "treadle.drawn"
+"""Where the scope says whether a request begins a trace, if that was decided already."""
+
 Work = Callable[[str, object, Asked, Receive], Awaitable[Answer]]
 
 logger = logging.getLogger(__name__)
@@ -48,16 +58,21 @@ logger = logging.getLogger(__name__)
 class HotPath:
     """Answers ``POST /predict/{model}``, its ``/batch``, and ``POST /labels/{model}``."""
 
-    def __init__(self, app: ASGIApp, inference: Inference, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, app: ASGIApp, inference: Inference, *, clock: Callable[[], float] = time.time, tracing: Tracing = OFF) -> None:
         self.app = app
         self._inference = inference
         self._clock = clock
+        self._tracing = tracing
 
     def at_once(self, scope: Scope, body: bytes) -> bytes | None:
         """Return the answer to one row that was posted, where nothing stands in the way; None where this must be called, with the scope."""
         quick = self._inference.routes.quick.get(scope["path"][len(PREDICT) :])
         if quick is None or any(name in SPEAKING for name, _ in scope["headers"]):
             return None
+        if self._tracing.on:
+            scope[DRAWN] = self._tracing.drawn()
+            if scope[DRAWN]:
+                return None
         try:
             return quick(decoded(body), None)
         except Exception:  # noqa: BLE001 - whatever it is, it comes again there, and is told
@@ -82,9 +97,13 @@ class HotPath:
 
     async def _handle(self, work: Work, model: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [JSON]
+        speaking = [one for one in scope["headers"] if one[0] in SPEAKING]
+        trace = self._tracing.begin(speaking, drawn=scope.get(DRAWN)) if speaking or self._tracing.on else None
+        if trace is not None:
+            headers += trace.headers
         try:
             if scope["method"] == "POST":
-                asked = _asked(scope, headers)
+                asked = _asked(speaking, headers) if speaking else ANYTHING
                 status, answer = await work(model, decoded(await read(receive)), asked, receive)
             else:
                 headers.append((b"allow", b"POST"))
@@ -94,6 +113,8 @@ class HotPath:
             status, answer = status_of(error), msgspec.json.encode(body_of(error, known))
             headers += [(key.lower().encode(), value.encode()) for key, value in (headers_of(error) or {}).items()]
         except (ClientDisconnect, Abandoned):
+            if trace is not None:
+                trace.end(work.__name__, None, {"treadle.model": model})
             return
         except Exception:
             logger.exception("%s failed on a request", scope["path"])
@@ -101,6 +122,21 @@ class HotPath:
         headers.append((b"content-length", b"%d" % len(answer)))
         await send({"type": "http.response.start", "status": status.value, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+        if trace is not None and trace.recorded:
+            trace.end(work.__name__, status, {"treadle.model": model, **self._facts(model, speaking, status, answer)})
+
+    def _facts(self, model: str, speaking: Headers, status: HTTPStatus, answer: bytes) -> dict[str, Fact]:
+        """Return what a span says of an answer: by what it is found in the log."""
+        facts: dict[str, Fact] = {}
+        if status == HTTPStatus.OK:
+            told = msgspec.json.decode(answer)
+            rows = told.get("predictions", [told])
+            facts |= {"treadle.rows": len(rows), "treadle.versions": sorted({row["version"] for row in rows})}
+            facts["treadle.prediction_ids"] = [row["prediction_id"] for row in rows[:TOLD_IDS]]
+        with suppress(RequestInvalid):
+            if name := self._inference.routes.logged(model, request_id(speaking)):
+                facts["treadle.request_id"] = name
+        return facts
 
     async def _predict(self, model: str, content: object, asked: Asked, receive: Receive) -> Answer:
         quick = self._inference.routes.quick.get(model) if asked.version is None else None
@@ -117,11 +153,8 @@ class HotPath:
         return HTTPStatus.ACCEPTED, msgspec.json.encode({"accepted": count, "note": QUEUED})
 
 
-def _asked(scope: Scope, headers: list[tuple[bytes, bytes]]) -> Asked:
+def _asked(speaking: Headers, headers: Headers) -> Asked:
     """Return what the headers of a request ask, and add to the ``headers`` of its answer."""
-    speaking = [one for one in scope["headers"] if one[0] in SPEAKING]
-    if not speaking:
-        return ANYTHING
     name = request_id(speaking)
     headers += [(REQUEST_ID, name.encode())] if name else []
     require_plain(speaking)

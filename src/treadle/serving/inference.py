@@ -113,9 +113,11 @@ class Call:
         self, slot: Slot, index: int, row: Floats, scores: Floats, answer: str, *, seconds: float, fallback: bool = False
     ) -> PredictionRecord:
         """Return what is logged of an answered row, which stands at ``index`` in the call."""
+        model, logged = self.table.model, self.routes.logged
+        hidden = model in self.routes.pseudonyms
         return PredictionRecord(
             prediction_id=self.ids[index],
-            model=self.table.model,
+            model=model,
             version=slot.version,
             digest=slot.digest,
             generation=self.table.generation,
@@ -125,8 +127,8 @@ class Call:
             row=row.tobytes(),
             scores=scores.tobytes(),
             answer=answer,
-            request_id=self.request_ids[index],
-            entity=self.entities[index],
+            request_id=logged(model, self.request_ids[index]) if hidden else self.request_ids[index],
+            entity=logged(model, self.entities[index]) if hidden else self.entities[index],
             fallback=fallback,
         )
 
@@ -189,8 +191,16 @@ class Inference:
         if self._spool.durable:
             return _never  # to wait for the disk takes the long way
         table = routes.table(model)
-        quick = Quick(table, routes.encoder(table), routes.loaded, self._metrics, log=self._append, clock=self._clock, timer=self._timer)
-        return quick.answer
+        return Quick(
+            table,
+            routes.encoder(table),
+            routes.loaded,
+            self._metrics,
+            log=self._append,
+            clock=self._clock,
+            timer=self._timer,
+            hidden=routes.pseudonyms.get(model),
+        ).answer
 
     async def log(self, records: Sequence[Record]) -> None:
         """Put records into the spool, and wait until they are as safe as the settings ask.
@@ -351,8 +361,8 @@ def _failures(call: Call, slot: Slot, rows: Sequence[int], matrix: Floats | None
             row=b"" if matrix is None else matrix[place].tobytes(),
             status="failed",
             error=error,
-            request_id=call.request_ids[index],
-            entity=call.entities[index],
+            request_id=call.routes.logged(call.table.model, call.request_ids[index]),
+            entity=call.routes.logged(call.table.model, call.entities[index]),
         )
         for place, index in enumerate(rows)
     ]

@@ -5,8 +5,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from treadle.engine.answer import label_index, values_allowed
-from treadle.engine.encode import shown
+from treadle.engine.encode import NOT_SHOWN, shown
 from treadle.errors import FieldProblem, LabelInvalid, RequestInvalid, choose_from
+from treadle.identity import Pseudonyms
 from treadle.serving.ids import uuid7
 from treadle.serving.inference import Inference, listed
 from treadle.serving.spool import LabelRecord
@@ -38,6 +39,9 @@ ALLOWED = {
 }
 """What the parts of a label may be; its value is the interface's to say."""
 
+
+NAMES = ("request_id", "entity")
+"""By what a person can be known; a model with ``pseudonymize`` keeps and repeats neither."""
 
 QUEUED = "The loop joins a label once its prediction is known; until then it waits, and `treadle status` counts it."
 """What a worker can say of a label: it does not read the store, so it cannot know whether there is such a prediction."""
@@ -72,14 +76,15 @@ async def accept(inference: Inference, model: str, payloads: object, *, now: flo
         RequestInvalid: a label is refused; none is logged.
         LogUnavailable: they could not be logged.
     """
-    interface = inference.routes.champion(model).interface
+    routes = inference.routes
+    interface, hidden = routes.champion(model).interface, routes.pseudonyms.get(model)
     records: list[LabelRecord] = []
     problems: list[FieldProblem] = []
     for index, payload in enumerate(listed(payloads, "labels")):
         try:
-            records.append(_record(interface, model, payload, now))
+            records.append(_record(interface, model, payload, now, hidden))
         except ValidationError as error:
-            problems += _refused(interface, error, f"labels.{index}.")
+            problems += _refused(interface, error, f"labels.{index}.", hide=hidden is not None)
         except RequestInvalid as error:
             problems += [problem._replace(field=f"labels.{index}.{problem.field}") for problem in error.fields]
         except LabelInvalid as error:
@@ -90,21 +95,26 @@ async def accept(inference: Inference, model: str, payloads: object, *, now: flo
     return len(records)
 
 
-def _record(interface: Interface, model: str, payload: object, now: float) -> LabelRecord:
+def _record(interface: Interface, model: str, payload: object, now: float, hidden: Pseudonyms | None) -> LabelRecord:
     label = Label.model_validate(payload)
     if label.entity is not None and interface.entity is None:
         allowed = f"prediction_id or request_id: {model} has no entity, so no prediction can be found by one"
-        raise RequestInvalid([FieldProblem("entity", label.entity, allowed)])
+        raise RequestInvalid([FieldProblem("entity", NOT_SHOWN if hidden else label.entity, allowed)])
     value = label.value if isinstance(label.value, str) else f"{label.value:.17g}"
     label_index(interface, [value])
     at = now if label.at is None else label.at
     if at > now + CLOCK_SECONDS:
         raise RequestInvalid([FieldProblem("at", at, f"up to now, which is {now:.0f}; it cannot have become true later")])
-    return LabelRecord(uuid7(now), model, value, at, now, label.prediction_id, label.request_id, label.entity)
+    # By the same hash as the prediction that it is for, so that they meet in the log.
+    request, entity = (hidden.of(name) if hidden and name is not None else name for name in (label.request_id, label.entity))
+    return LabelRecord(uuid7(now), model, value, at, now, label.prediction_id, request, entity)
 
 
-def _refused(interface: Interface, error: ValidationError, at: str) -> list[FieldProblem]:
-    """Return what is wrong with a label, a line per field; ``at`` says where the label stands in the request."""
+def _refused(interface: Interface, error: ValidationError, at: str, *, hide: bool) -> list[FieldProblem]:
+    """Return what is wrong with a label, a line per field; ``at`` says where the label stands in the request.
+
+    ``hide``: the names in it are not repeated.
+    """
     problems: dict[str, FieldProblem] = {}
     for one in error.errors():
         # A value that is neither text nor number is told twice, once as each.
@@ -116,6 +126,7 @@ def _refused(interface: Interface, error: ValidationError, at: str) -> list[Fiel
         else:
             allowed = ALLOWED[field] if field in ALLOWED else values_allowed(interface)
         missing = one["type"] == "missing"
+        value = NOT_SHOWN if hide and field in NAMES else shown(one["input"])
         told = f"{allowed}; it is required" if missing else allowed
-        problems[field] = FieldProblem(f"{at}{field}".rstrip("."), None if missing else shown(one["input"]), told)
+        problems[field] = FieldProblem(f"{at}{field}".rstrip("."), None if missing else value, told)
     return list(problems.values())

@@ -15,6 +15,7 @@ from treadle.bundle.place import Bundle
 from treadle.engine.encode import Encoder
 from treadle.engine.session import Engine, Single
 from treadle.errors import DeadlineExceeded, DeploymentsUnknown, ModelBusy, ModelNotReady, ModelNotServed
+from treadle.identity import Pseudonyms
 from treadle.serving.breaker import Breaker
 from treadle.serving.routing import Table
 from treadle.spec.policy import ServingPolicy
@@ -134,8 +135,8 @@ class Routes:
 
     ``tables``, ``quick``, ``refused`` and ``policies`` are by model, ``loaded`` by digest: an unchanged digest keeps its session.
     ``encoders`` are by model and digest: what a row may carry beside what a version knows depends on the other versions of the model.
-    ``quick`` has the short way of a model, ``policies`` those that can be read here. ``trouble`` says why the deployments cannot be
-    read at present; ``read`` whether they ever were.
+    ``quick`` has the short way of a model, ``policies`` those that can be read here, ``pseudonyms`` the models whose names are not logged
+    as they are. ``trouble`` says why the deployments cannot be read at present; ``read`` whether they ever were.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
@@ -144,6 +145,7 @@ class Routes:
     quick: Mapping[str, ShortWay] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     policies: Mapping[str, ServingPolicy] = field(default_factory=dict)
+    pseudonyms: Mapping[str, Pseudonyms] = field(default_factory=dict)
     trouble: str = ""
     read: bool = False
 
@@ -175,6 +177,11 @@ class Routes:
     def policy(self, model: str) -> ServingPolicy:
         """Return what the model's policy says of slow and failing versions."""
         return self.policies.get(model, _DEFAULT)
+
+    def logged(self, model: str, name: str | None) -> str | None:
+        """Return what is logged of the name of an entity or of a request."""
+        hidden = self.pseudonyms.get(model)
+        return hidden.of(name) if hidden is not None and name is not None else name
 
     @property
     def missing(self) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from treadle.engine.answer import answering
 from treadle.engine.encode import Encoder
+from treadle.identity import Pseudonyms
 from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded
 from treadle.serving.metrics import ServingMetrics
@@ -36,6 +37,7 @@ class Quick:
         log: Callable[[Sequence[Record]], object],
         clock: Clock,
         timer: Clock,
+        hidden: Pseudonyms | None = None,
     ) -> None:
         champion = loaded[table.champion.digest]
         quick = [slot for slot in table.weighted if slot.digest in loaded and _is_quick(loaded[slot.digest], champion)]
@@ -46,6 +48,7 @@ class Quick:
         self._log = log
         self._clock = clock
         self._timer = timer
+        self._hidden = hidden
 
     def answer(self, payload: object, request_id: str | None = None) -> bytes | None:
         """Return the answer to one row, as the JSON that is logged; None where the long way is to be taken.
@@ -69,6 +72,9 @@ class Quick:
         row, scores, numbers = ran
         answer = version.answer(numbers)
         told = _encode({"prediction_id": name, "model": version.model, "version": version.number, **answer, "fallback": False})
+        if self._hidden is not None:
+            request_id = self._hidden.of(request_id) if request_id else None
+            entity = self._hidden.of(entity) if entity else None
         self._log([version.record(name, at, seconds, row, scores, told.decode(), "ok", None, request_id, entity)])
         version.count(answer.get("confidence"), self._timer() - started)
         return told

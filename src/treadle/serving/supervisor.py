@@ -26,6 +26,7 @@ from treadle.errors import KeysMissing, PortTaken, ServiceRunning
 from treadle.identity import Keys
 from treadle.serving.metrics import FOLDER_VARIABLE
 from treadle.serving.tls import Certificate
+from treadle.serving.tracing import require_exporter
 from treadle.settings import KEY_VARIABLE, Workspace, http_address, is_loopback
 
 TICK = 0.1
@@ -265,8 +266,10 @@ def require_safe(workspace: Workspace) -> None:
         KeysMissing: it would answer other machines without asking anybody for a key.
         KeysInvalid: the file of keys cannot be read.
         TlsInvalid: the certificate cannot be used.
+        TracesExtraMissing: traces are asked for, and what sends them is not installed.
     """
     settings = workspace.settings
+    require_exporter(settings)
     if settings.access == "keys" and not is_loopback(settings.host) and not Keys(workspace.home).known():
         raise KeysMissing(settings.host)
     if workspace.tls is not None:

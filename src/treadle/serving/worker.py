@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from treadle.bundle.place import BundlePlace
+from treadle.identity import pseudonyms
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.guard import Guard, security_headers
@@ -27,6 +29,7 @@ from treadle.serving.policies import Policies
 from treadle.serving.protocol import QuickProtocol
 from treadle.serving.spool import SpoolWriter
 from treadle.serving.tls import Certificate
+from treadle.serving.tracing import tracing_of
 from treadle.settings import Workspace
 from treadle.state.store import Store, open_store
 
@@ -45,10 +48,18 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
     metrics = ServingMetrics(registry)
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
     inference = Inference(spool, metrics)
+    tracing = tracing_of(settings)
     people = People(workspace, lambda: Store(workspace.store_url))
     memory = Memory(workspace.home / "serving" / "followed.json")
     follower = Follower(
-        inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics, memory, policies=Policies(workspace)
+        inference,
+        lambda: open_store(workspace.store_url),
+        BundlePlace.of(workspace),
+        spool,
+        metrics,
+        memory,
+        policies=Policies(workspace),
+        hide=partial(pseudonyms, workspace),
     )
 
     @contextlib.asynccontextmanager
@@ -69,8 +80,9 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
         follower.close()
         people.close()
         spool.close()
+        await asyncio.to_thread(tracing.close)
 
-    app = create_app(inference, registry, people=people, lifespan=lifespan)
+    app = create_app(inference, registry, people=people, lifespan=lifespan, tracing=tracing)
     return Guard(app, workspace, refused=metrics.refused, log=inference.log)
 
 

@@ -2,9 +2,9 @@
 
 import math
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from treadle.spec.part import Column, Frozen
 
@@ -144,9 +144,21 @@ class Interface(Frozen):
     target: Target = Field(description="The column to predict.")
     features: tuple[Feature, ...] = Field(min_length=1, description="The columns of a row, in the order of the matrix.")
     entity: Column | None = Field(None, description="Column that names whom a row is about: sticky routing, label joins, disjoint splits.")
+    pseudonymize: bool = Field(
+        default=False,
+        description="Whether log, events and traces hold a keyed hash instead of the entity and of the caller's request id.",
+    )
     time: Column | None = Field(None, description="Column with the time of a row.")
     preprocessing: Preprocessing = Field(Preprocessing(), description="What happens to a row inside the graph, before the estimator.")
     split: Split = Field(Split(), description="How rows are held out.")
+
+    @model_serializer(mode="wrap")
+    def _unsaid(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave ``pseudonymize`` out where it is off: what was sealed before there was such a key has the same digest."""
+        told: dict[str, Any] = serialize(self)
+        if not self.pseudonymize:
+            told.pop("pseudonymize", None)
+        return told
 
     @model_validator(mode="after")
     def _columns_have_one_part(self) -> Self:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from operator import itemgetter
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, and_, exists, false, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, and_, exists, false, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from treadle.errors import StoreUnavailable
@@ -68,6 +68,17 @@ class LabelledRows(LoggedRows):
     """Answered rows with the value that turned out to be true, as text."""
 
     labels: list[str]
+
+
+class Answered(NamedTuple):
+    """One answered row as it is logged: ``row`` and ``scores`` are little-endian float32, and the bundle ``digest`` says what they mean."""
+
+    prediction_id: str
+    at: float
+    version: int
+    digest: str
+    row: bytes
+    scores: bytes
 
 
 @dataclass(frozen=True)
@@ -249,6 +260,18 @@ def recent_rows(conn: Connection, model: str, *, version: int, since: float, unt
     found = _newest(conn, asked, limit)
     widths = (len(found[0].row) // 4, len(found[0].scores) // 4) if found else (0, 0)
     return LoggedRows(**_columns(found, *widths))
+
+
+def answered_after(conn: Connection, model: str, last: tuple[float, str], *, until: float, but: str, limit: int) -> list[Answered]:
+    """Return the next ``limit`` rows of traffic after the row ``last`` (time and id) up to ``until``, ordered by time and id.
+
+    Rows that the bundle ``but`` answered are left out, and those of a version that the caller has named.
+    """
+    each, (at, name) = predictions.c, last
+    asked = select(each.prediction_id, each.at, each.version, each.digest, each.row, each.scores)
+    asked = asked.where(each.model == model, each.at >= at, each.at <= until, each.status == "ok", each.digest != but)
+    asked = asked.where(or_(each.at > at, each.prediction_id > name), each.role != "pinned")
+    return [Answered(*row) for row in conn.execute(asked.order_by(each.at, each.prediction_id).limit(limit))]
 
 
 def canary_counts(conn: Connection, model: str, *, since: float) -> Mapping[int, Served]:

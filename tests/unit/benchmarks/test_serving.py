@@ -3,20 +3,30 @@
 import json
 import math
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import house
 from benchmarks.serving import __main__ as command
-from benchmarks.serving import backlog, contenders, environments, load, picture, results
+from benchmarks.serving import backlog, contenders, environments, load, picture, results, sink
 from benchmarks.serving.backlog import Look
 from benchmarks.serving.contenders import Ask, WrongAnswerError
 from benchmarks.serving.load import LoadFailedError
 from benchmarks.serving.model import Model
 from benchmarks.serving.results import Row, Spread
+from tests import small_bundles
+from treadle.bundle.place import BundlePlace
+from treadle.identity import Keyring, Keys
+from treadle.state import deployments
+from treadle.state.deployments import Slot
+from treadle.state.store import open_store
 
 NONE_FAILED = {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}
 
@@ -264,15 +274,38 @@ def test_what_treadle_is_asked_and_answers(tmp_path: Path) -> None:
         ours.batch.check(json.dumps({"predictions": [told, told]}).encode(), ROWS, PROBABILITIES)
 
 
-@pytest.mark.parametrize(
-    ("settings", "absent"),
-    [({}, "there are no settings for it yet"), ({"poll_seconds": 0.25}, ""), ({"no_such": 1, "port": 0}, "no setting is called no_such")],
-)
-def test_the_row_with_everything_on_waits_for_its_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], absent: str
-) -> None:
-    monkeypatch.setattr(contenders, "EVERYTHING_ON", settings)
-    assert contenders.every(model(tmp_path))["treadle-everything"].absent == absent
+def test_the_row_with_everything_on_has_traces_pseudonyms_and_a_key_with_a_limit(tmp_path: Path) -> None:
+    workspace = house.make(tmp_path / "model", {})
+    bundle = small_bundles.put(workspace.bundle_dir, small_bundles.answering(), small_bundles.INTERFACE)
+    store = open_store(workspace.store_url)
+    with store.write() as conn:
+        deployments.insert(conn, house.MODEL, expected=0, slots=[Slot("champion", 1, bundle.digest, 1.0)], reason="a test", at=1.0)
+    store.close()
+    row = contenders.every(replace(model(tmp_path), workspace=workspace))["treadle-everything"]
+    place = contenders.Place(Path(sys.executable), tmp_path / "start", 1, ())
+
+    variables = row.prepare(place)
+    headers = dict(row.headers(place.folder))
+
+    started = contenders.opened(place.folder)
+    assert variables == {"TREADLE_WORKSPACE": str(started.root)}
+    assert (started.settings.traces, started.settings.trace_share) == (sink.address(), 0.01)
+    store = open_store(started.store_url)
+    with store.read() as conn:
+        deployed = deployments.current(conn, house.MODEL)
+    store.close()
+    assert deployed is not None
+    assert deployed.champion is not None
+    assert BundlePlace.of(started).get(deployed.champion.digest).interface.pseudonymize
+    holder = Keyring(Keys(started.home).known()).find(headers["X-API-Key"].encode())
+    assert holder is not None
+    assert holder.limit is not None
+    assert headers["X-Request-ID"] == contenders.REQUEST
+
+
+def test_the_sink_takes_a_batch() -> None:
+    assert httpx.post(sink.address(), content=b"spans").status_code == 200
+    assert sink.BATCHES[-1] == 5
 
 
 def test_a_batch_repeats_the_rows(tmp_path: Path) -> None:

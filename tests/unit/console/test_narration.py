@@ -57,6 +57,7 @@ def test_every_kind_that_is_recorded_has_a_line_and_every_line_a_kind() -> None:
 AT = 1_800_000_000.0
 
 SAMPLES: dict[str, dict[str, Any]] = {
+    "shadow.reported": {"version": 4, "rows": 1200, "disagreed": 31, "failed": 2},
     "data.snapshotted": {"rows": 150, "source": "library scikit-learn", "digest": "b64c5072c06b" * 5, "simulated": False},
     "data.refused": {"error": "The data break the contract.\n  - age: 3 rows are below 0\nMend the data.", "type": "DataInvalid"},
     "data.validated": {"rows": 150, "warnings": 2, "first": "x: 3 of 150 values are odd", "report": "reports/r.html"},
@@ -93,6 +94,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 
 SAID = {
+    "shadow.reported": "iris: version 4 was in the shadow: 1200 rows, 31 answered otherwise, 2 failed",
     "data.snapshotted": "iris: 150 rows from library scikit-learn, checked and kept as snapshot b64c5072c06b",
     "data.refused": "iris: the data are refused: The data break the contract. age: 3 rows are below 0 Mend the data.",
     "data.validated": "iris: the rows keep the contract, with a warning: x: 3 of 150 values are odd (and 1 more); reports/r.html",
