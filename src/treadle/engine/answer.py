@@ -22,9 +22,13 @@ def answers(interface: Interface, scores: NDArray[np.float32]) -> list[dict[str,
 
 def answer_of(interface: Interface, row: list[float]) -> dict[str, Any]:
     """Return the answer for the scores of one row; ``answers`` says what is in it."""
-    if interface.task == "regression":
+    return answer_with(interface.target.classes, row)
+
+
+def answer_with(classes: Sequence[str], row: list[float]) -> dict[str, Any]:
+    """Return the answer for the scores of one row of a model with these classes; a regression has none."""
+    if not classes:
         return {"prediction": row[0]}
-    classes = interface.target.classes
     confidence = max(row)
     return {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": dict(zip(classes, row, strict=True))}
 

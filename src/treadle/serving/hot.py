@@ -13,7 +13,9 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from treadle.engine.table import Table
 from treadle.errors import TreadleError
+from treadle.serving import tensors
 from treadle.serving.inference import Asked, Inference
 from treadle.serving.labels import QUEUED, accept
 from treadle.serving.loaded import Abandoned
@@ -35,7 +37,7 @@ from treadle.serving.status import FAILED, body_of, headers_of, status_of, told,
 
 PREDICT, LABELS, BATCH = "/predict/", "/labels/", "/batch"
 JSON = (b"content-type", b"application/json")
-SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION})
+SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION, tensors.HEADER})
 """Headers that change an answer; most requests have none of them."""
 
 Answer = tuple[HTTPStatus, bytes]
@@ -97,14 +99,23 @@ class HotPath:
             headers += [(REQUEST_ID, name.encode())] if name else []
             require_plain(speaking)
             asked = Asked(name, seconds(speaking), version(speaking), asked.gone)
+            head = tensors.head_length(speaking) if work == self._batch else None
+            if head is not None:
+                return await self._tensors(model, tensors.table(await read(receive), head), asked, headers)
         return await work(model, decoded(await read(receive)), asked)
 
     async def _predict(self, model: str, content: object, asked: Asked) -> Answer:
         return HTTPStatus.OK, await self._inference.predict(model, content, asked)
 
     async def _batch(self, model: str, content: object, asked: Asked) -> Answer:
-        answers = await self._inference.predict_batch(model, member(content, "rows"), asked)
-        return HTTPStatus.OK, b'{"predictions":[' + b",".join(answers) + b"]}"
+        answered = await self._inference.predict_batch(model, member(content, "rows"), asked)
+        return HTTPStatus.OK, msgspec.json.encode({"predictions": answered.told()})
+
+    async def _tensors(self, model: str, rows: Table, asked: Asked, headers: list[tuple[bytes, bytes]]) -> Answer:
+        head, body = tensors.answer(await self._inference.predict_batch(model, rows, asked))
+        headers[0] = tensors.BINARY
+        headers.append((tensors.HEADER, b"%d" % len(head)))
+        return HTTPStatus.OK, head + body
 
     async def _labels(self, model: str, content: object, _asked: Asked) -> Answer:
         count = await accept(self._inference, model, member(content, "labels"), now=self._clock())

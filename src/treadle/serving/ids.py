@@ -2,6 +2,11 @@
 
 import os
 
+import numpy as np
+
+LENGTH = 36
+"""Characters of an id."""
+
 _DIGITS = 20
 """Random digits that an id takes from the kernel; it uses 74 of their 80 bits."""
 
@@ -23,3 +28,17 @@ def uuid7(now: float) -> str:
     at = f"{int(now * 1000) & 0xFFFF_FFFF_FFFF:012x}"
     # The fourth group begins with the bits 10: its first digit is one of four.
     return f"{at[:8]}-{at[8:]}-7{random[:3]}-{'89ab'[int(random[3], 16) & 3]}{random[4:7]}-{random[7:19]}"
+
+
+def uuids7(now: float, count: int) -> list[str]:
+    """Return so many new UUIDs for the time ``now``, as ``uuid7`` makes one, all at once."""
+    made = np.frombuffer(os.urandom(16 * count), dtype=np.uint8).reshape(count, 16).copy()
+    made[:, :6] = np.frombuffer((int(now * 1000) & 0xFFFF_FFFF_FFFF).to_bytes(6, "big"), dtype=np.uint8)
+    made[:, 6] = made[:, 6] & 0x0F | 0x70
+    made[:, 8] = made[:, 8] & 0x3F | 0x80
+    digits = np.frombuffer(made.tobytes().hex().encode(), dtype=np.uint8).reshape(count, 32)
+    dashed = np.full((count, LENGTH), ord("-"), dtype=np.uint8)
+    for start, stop, dashes in ((0, 8, 0), (8, 12, 1), (12, 16, 2), (16, 20, 3), (20, 32, 4)):
+        dashed[:, start + dashes : stop + dashes] = digits[:, start:stop]
+    text = dashed.tobytes().decode()
+    return [text[start : start + LENGTH] for start in range(0, len(text), LENGTH)]
