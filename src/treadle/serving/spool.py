@@ -117,9 +117,7 @@ class BatchRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b
             )
 
 
-def answer(  # noqa: PLR0913 - what an answer says
-    prediction_id: str, model: str, version: int, classes: Sequence[str], scores: list[float], *, fallback: bool
-) -> dict[str, Any]:
+def answer(prediction_id: str, model: str, version: int, classes: Sequence[str], scores: list[float], *, fallback: bool) -> dict[str, Any]:
     """Return what a caller is told of one row, and what the log keeps as text."""
     told = answer_with(classes, scores)
     return {"prediction_id": prediction_id, "model": model, "version": version, **told, "fallback": fallback}

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import small_bundles
-from tests.small_bundles import ROW
 from tests.small_service import Service
 from treadle.engine.encode import Encoder
 from treadle.engine.table import Table
@@ -175,7 +174,9 @@ def test_bytes_that_nobody_describes_are_refused(live: Service) -> None:
 
 @pytest.mark.parametrize("data", [b"\x01\0\0\0", b"\x02\0\0\0\xff\xff", b"\0\0\0\0\0\0\0\0", b"\0\0"])
 def test_texts_that_are_none_are_refused(data: bytes) -> None:
-    head = json.dumps({"inputs": [{"name": "c", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}]}).encode()
+    head = json.dumps(
+        {"inputs": [{"name": "c", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}]}
+    ).encode()
 
     with pytest.raises(RequestInvalid):
         tensors.table(head + data, len(head))
@@ -268,9 +269,7 @@ def test_tensors_agree_with_their_rows_as_json(
         }
     )
     truths = {1.0: True, 0.0: False, None: None, 0.5: 0.5}
-    payloads = [
-        {"n": n[at], "i": at, "c": c[at], "b": truths[b[at]], "d": d[at], "who": ["me", None, "you"][at]} for at in range(3)
-    ]
+    payloads = [{"n": n[at], "i": at, "c": c[at], "b": truths[b[at]], "d": d[at], "who": ["me", None, "you"][at]} for at in range(3)]
     table = encoder.table(tensors.table(content, int(header["Inference-Header-Content-Length"])))
 
     assert list(table) == payloads
@@ -298,8 +297,10 @@ def test_rows_of_versions_with_other_classes_stand_under_the_union_of_them(live:
     answered = asyncio.run(live.inference.predict_batch("churn", table))
     (part,) = answered.parts
     other = Slot("canary", 2, "d" * 64, 0.5)
-    first = Part(part.slot, ("a", "b"), [0, 2], part.matrix[:2], np.array([[0.25, 0.75], [0.5, 0.5]], dtype=np.float32), 0.0, False)
-    second = Part(other, ("b", "c"), [1], part.matrix[:1], np.array([[0.125, 0.875]], dtype=np.float32), 0.0, True)
+    first = Part(
+        part.slot, ("a", "b"), [0, 2], part.matrix[:2], np.array([[0.25, 0.75], [0.5, 0.5]], dtype=np.float32), 0.0, fallback=False
+    )
+    second = Part(other, ("b", "c"), [1], part.matrix[:1], np.array([[0.125, 0.875]], dtype=np.float32), 0.0, fallback=True)
 
     head, data = tensors.answer(answered._replace(parts=[first, second]))
     told, found = read(head + data, len(head))
