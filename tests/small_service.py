@@ -114,8 +114,7 @@ class Service:
         return answer
 
     def predict_batch(self, payloads: object, model: str = "churn", request_id: str | None = None) -> list[dict[str, Any]]:
-        answers = asyncio.run(self.inference.predict_batch(model, payloads, Asked(request_id)))
-        return [msgspec.json.decode(answer) for answer in answers]
+        return asyncio.run(self.inference.predict_batch(model, payloads, Asked(request_id))).told()
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         """Send one request to the application, without a network."""

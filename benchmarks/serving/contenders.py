@@ -68,15 +68,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ask:
-    """One kind of request: where to, the JSON that asks about rows [n, f], and how the JSON of the answer is read.
+    """One kind of request: where to, what asks about rows [n, f] (an object that becomes JSON, or bytes), how the answer is read.
 
-    Without ``read`` the answer holds no prediction, and must be ``same``: equal to what it says for these rows.
+    Without ``read`` the answer holds no prediction, and must be ``same``: equal to what it says for these rows. ``decode`` makes of the
+    bytes of an answer what ``read`` takes; ``headers`` are those that the bytes for these rows need.
     """
 
     path: str
     body: Callable[[Floats], object]
     read: Callable[[Any], Answer] | None = None
     same: Callable[[Floats], object] | None = None
+    decode: Callable[[bytes], Any] = json.loads
+    headers: Callable[[Floats], Sequence[tuple[str, str]]] = field(default=lambda _rows: ())
 
     def check(self, printed: bytes, rows: Floats, probabilities: Floats) -> None:
         """Hold an answer against what scikit-learn says of the rows.
@@ -85,7 +88,7 @@ class Ask:
             WrongAnswerError: it says something else.
         """
         try:
-            told = json.loads(printed)
+            told = self.decode(printed)
             found = self.read(told) if self.read else None
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise WrongAnswerError(f"{type(error).__name__}: {error}, in {printed[:200]!r}") from error
@@ -122,6 +125,7 @@ class Contender:
     prepare: Callable[[Place], Mapping[str, str]] = field(default=lambda _place: {})
     export: Callable[[Place], Sequence[str]] | None = None
     headers: Callable[[Path], Sequence[tuple[str, str]]] = field(default=lambda _folder: ())
+    tensors: Ask | None = None
     absent: str = ""
 
 
@@ -230,7 +234,7 @@ def _treadle(model: Model) -> list[Contender]:
         return [("X-API-Key", key), ("X-Request-ID", REQUEST)]
 
     return [
-        Contender("treadle", "Treadle", "treadle", "", command, *asks, prepare({})),
+        Contender("treadle", "Treadle", "treadle", "", command, *asks, prepare({}), tensors=_tensors(model)),
         Contender(
             "treadle-everything",
             "Treadle: keys, rate limit, trace sampling, redaction",
@@ -243,6 +247,35 @@ def _treadle(model: Model) -> list[Contender]:
         ),
         Contender("treadle-host", "Treadle, durability = host", "treadle", "", command, *asks, prepare({"durability": "host"})),
     ]
+
+
+def _tensors(model: Model) -> Ask:
+    """Return how a batch is asked for as binary tensors, a column each."""
+
+    def head(rows: Floats) -> bytes:
+        size = {"binary_data_size": 4 * len(rows)}
+        inputs = [{"name": name, "datatype": "FP32", "shape": [len(rows)], "parameters": size} for name in model.features]
+        return encoded({"inputs": inputs})
+
+    def decode(printed: bytes) -> dict[str, Floats]:
+        # The head is one JSON value: where it ends, the bytes begin.
+        text = printed.decode("latin-1")
+        told, at = json.JSONDecoder().raw_decode(text)
+        found = {}
+        for output in told["outputs"]:
+            size = output["parameters"]["binary_data_size"]
+            if output["datatype"] == "FP32":
+                found[output["name"]] = np.frombuffer(printed[at : at + size], "<f4").reshape(output["shape"]).astype(np.float64)
+            at += size
+        return found
+
+    return Ask(
+        f"/predict/{house.MODEL}/batch",
+        lambda rows: head(rows) + np.ascontiguousarray(rows.T, dtype="<f4").tobytes(),
+        lambda told: Answer(told["probabilities"]),
+        decode=decode,
+        headers=lambda rows: [("Content-Type", "application/octet-stream"), ("Inference-Header-Content-Length", str(len(head(rows))))],
+    )
 
 
 def workspace_of(folder: Path) -> Path:
@@ -353,8 +386,8 @@ _INVOCATIONS_OF_ONNX = Ask(
 
 
 def encoded(body: object) -> bytes:
-    """Return a body as the bytes of compact JSON."""
-    return json.dumps(body, separators=(",", ":")).encode()
+    """Return a body as the bytes of compact JSON; bytes as they are."""
+    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
 
 
 def ours() -> Path:

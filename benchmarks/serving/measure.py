@@ -149,6 +149,9 @@ def _loaded(contender: Contender, place: Place, headers: Headers, running: Runni
         if contender.batch is not None:
             rows, _ = terms.model.batch()
             found.figures["rows"] = len(rows) * loads.run("batch", contender.batch, [rows], BATCHES).rate
+        if contender.tensors is not None:
+            rows, _ = terms.model.batch()
+            found.figures["tensors"] = len(rows) * loads.run("tensors", contender.tensors, [rows], BATCHES).rate
     if not running.alive:
         raise ContenderFailedError(f"it has ended by itself: {running.told()}")
     return found
@@ -211,7 +214,7 @@ class Loads:
         files = []
         for number, rows in enumerate(questions):
             path = self.folder / f"request-{number}"
-            path.write_bytes(load.request(url, contenders.encoded(ask.body(rows)), self.headers))
+            path.write_bytes(load.request(url, contenders.encoded(ask.body(rows)), [*self.headers, *ask.headers(rows)]))
             files.append(path)
         core = self.terms.cores.load
         load.run(url, files, clients=clients, seconds=WARM_SECONDS, core=core)
@@ -260,8 +263,10 @@ def _check(contender: Contender, address: str, headers: Headers, model: Model) -
     questions = [(contender.one, model.rows[at : at + 1], model.probabilities[at : at + 1]) for at in range(len(model.rows))]
     if contender.batch is not None:
         questions.append((contender.batch, *model.batch()))
+    if contender.tensors is not None:
+        questions.append((contender.tensors, *model.batch()))
     for ask, rows, probabilities in questions:
-        status, printed = post(f"{address}{ask.path}", contenders.encoded(ask.body(rows)), headers)
+        status, printed = post(f"{address}{ask.path}", contenders.encoded(ask.body(rows)), [*headers, *ask.headers(rows)])
         if status >= 300:
             raise ContenderFailedError(f"{len(rows)} rows: status {status}, {printed[:200]!r}")
         ask.check(printed, rows, probabilities)

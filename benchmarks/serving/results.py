@@ -48,9 +48,12 @@ class Row:
         return spread(self.values(figure).values())
 
 
-def ratio(row: Row, other: Row, figure: str) -> Spread | None:
-    """Return a figure as a multiple of another contender's, round by round: what drifts from round to round is not in it."""
-    mine, theirs = row.values(figure), other.values(figure)
+def ratio(row: Row, other: Row, figure: str, theirs_by: str = "") -> Spread | None:
+    """Return a figure as a multiple of another contender's (of its figure ``theirs_by``, if that is another one), round by round.
+
+    What drifts from round to round is not in it.
+    """
+    mine, theirs = row.values(figure), other.values(theirs_by or figure)
     return spread(mine[number] / theirs[number] for number in mine.keys() & theirs.keys() if theirs[number])
 
 
@@ -114,6 +117,7 @@ def table(rows: Mapping[str, Row]) -> str:
             row.title,
             _cell(row.spread("rows"), whole),
             _cell(ratio(row, echo, "rows") if echo else None, times),
+            _cell(row.spread("tensors"), whole),
             _cell(row.spread("start"), seconds),
             _cell(row.spread("memory"), whole),
         )
@@ -123,7 +127,7 @@ def table(rows: Mapping[str, Row]) -> str:
     lines = [
         *_table(head, single),
         "",
-        *_table(("batches of 1,000 rows, start, memory", "rows/s", "x echo", "first good answer s", "memory MiB"), rest),
+        *_table(("batches of 1,000 rows, start, memory", "rows/s", "x echo", "binary: rows/s", "first good answer s", "memory MiB"), rest),
     ]
     missing = [f"- {row.title}: {row.failed}" for row in rows.values() if row.failed]
     return "\n".join([*lines, *(["", "Not measured, or not in every round:", "", *missing] if missing else [])])
@@ -131,7 +135,10 @@ def table(rows: Mapping[str, Row]) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """Something that was set out to be reached: a ratio of ours to another's. ``most``: it is an upper bound."""
+    """Something that was set out to be reached: a ratio of ours to another's.
+
+    ``most``: it is an upper bound. ``theirs``: the other's figure, where it is not the same one.
+    """
 
     text: str
     figure: str
@@ -139,6 +146,7 @@ class Target:
     target: float
     floor: float | None = None
     most: bool = False
+    theirs: str = ""
 
     def verdict(self, value: float) -> str:
         """Say what a ratio means for it."""
@@ -156,6 +164,7 @@ TARGETS = (
     Target("16 clients: p99, x the echo's", "many_p99", ECHO, 1, most=True),
     Target("1 client: p50, x the echo's", "single_p50", ECHO, 1.1, most=True),
     Target("batches of 1,000 rows as JSON: x fastest peer", "rows", "peers", 2),
+    Target("batches of 1,000 rows as binary tensors: x fastest peer", "tensors", "peers", 4, theirs="rows"),
 )
 
 
@@ -165,7 +174,7 @@ def targets(rows: Mapping[str, Row]) -> str:
     lines = []
     for one in TARGETS if ours is not None and ours.rounds else ():
         other = _opponent(rows, one)
-        found = ratio(ours, other, one.figure) if ours is not None and other is not None else None
+        found = ratio(ours, other, one.figure, one.theirs) if ours is not None and other is not None else None
         if other is None or found is None:
             continue
         limit = f"{'≤' if one.most else '≥'} {one.target:g}" + (f" (floor {one.floor:g})" if one.floor is not None else "")
@@ -178,7 +187,7 @@ def _opponent(rows: Mapping[str, Row], target: Target) -> Row | None:
     families = {"graph": {"graph"}, "peers": {"graph", "guide"}}.get(target.against)
     if families is None:
         return rows.get(target.against)
-    return fastest([row for row in rows.values() if row.family in families], target.figure)
+    return fastest([row for row in rows.values() if row.family in families], target.theirs or target.figure)
 
 
 def missed(rows: Mapping[str, Row]) -> list[str]:

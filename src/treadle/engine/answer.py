@@ -1,7 +1,7 @@
 """From scores to answers, and from the text of labels to targets."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,15 @@ def answers(interface: Interface, scores: NDArray[np.float32]) -> list[dict[str,
     A classification answers the class with the highest score (the first of equals), that score as confidence, and the score
     of each class; a regression the value.
     """
-    return list(map(answering(interface), scores.tolist()))
+    return [answer_of(interface.target.classes, row) for row in scores.tolist()]
 
 
-def answering(interface: Interface) -> Callable[[Sequence[float]], dict[str, Any]]:
-    """Return what turns the scores of one row into its answer; ``answers`` says what is in it."""
-    if interface.task == "regression":
-        return lambda row: {"prediction": row[0]}
-    classes = interface.target.classes
-
-    def answer(row: Sequence[float]) -> dict[str, Any]:
-        confidence = max(row)
-        scored = dict(zip(classes, row, strict=True))
-        return {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": scored}
-
-    return answer
+def answer_of(classes: Sequence[str], row: Sequence[float]) -> dict[str, Any]:
+    """Return the answer for the scores of one row of a model with these classes, a regression without; ``answers`` says what is in it."""
+    if not classes:
+        return {"prediction": row[0]}
+    confidence = max(row)
+    return {"prediction": classes[row.index(confidence)], "confidence": confidence, "probabilities": dict(zip(classes, row, strict=True))}
 
 
 def label_index(interface: Interface, labels: Sequence[str]) -> NDArray[np.int64] | NDArray[np.float64]:

@@ -5,10 +5,13 @@ A code is the float that the graph sees: a number as it is, true and false as 1 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from treadle.spec import EPOCH, FLOAT32_WHOLE, BooleanFeature, CategoryFeature, DateFeature, Feature, NumberFeature
 
@@ -37,6 +40,20 @@ class Column:
     allowed: str
     schema: dict[str, Any]
     example: object
+    numbers: "Numbers | None" = None
+
+    def codes(self, values: NDArray[Any] | Sequence[object]) -> NDArray[np.float64] | Sequence[float | None] | None:
+        """Return the numbers for n values at once; None where one is refused, or has to be looked at by itself.
+
+        In an array missing is NaN.
+        """
+        if self.numbers is not None:
+            return self.numbers.codes(values)
+        try:
+            found = list(map(self.code, values.tolist() if isinstance(values, np.ndarray) else values))
+        except TypeError:
+            return None
+        return None if None in found else found
 
     def check(self, value: object) -> object:
         """Return ``value`` if it is allowed.
@@ -54,9 +71,49 @@ class Column:
         return value
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """The bounds of a number, to look at many at once."""
+
+    low: float
+    high: float
+    whole: bool
+    required: bool
+
+    def codes(self, values: NDArray[Any] | Sequence[object]) -> NDArray[np.float64] | None:
+        """Do what ``Column.codes`` says."""
+        if isinstance(values, np.ndarray):
+            if values.dtype.kind not in "fiu":
+                return None
+            # A float32 was rounded by the caller, so the bounds are rounded as well.
+            with np.errstate(over="ignore"):
+                low, high = (values.dtype.type(bound) if values.dtype == np.float32 else bound for bound in (self.low, self.high))
+            return self._within(values, low, high, None)
+        if not set(map(type, values)) <= {float, int, type(None)}:
+            return None
+        try:
+            read = np.array(values, dtype=np.float64)  # None is NaN there
+        except OverflowError:
+            return None
+        return self._within(read, self.low, self.high, values.count(None))
+
+    def _within(self, values: NDArray[Any], low: float, high: float, missing: int | None) -> NDArray[np.float64] | None:
+        fits: NDArray[np.bool_] = (values >= low) & (values <= high)
+        if self.whole:
+            with np.errstate(invalid="ignore"):
+                fits &= values % 1 == 0
+        if not fits.all():
+            absent = np.isnan(values)
+            if self.required or not (fits | absent).all() or missing not in {None, int(absent.sum())}:
+                return None
+        return values
+
+
 def column(feature: Feature) -> Column:
     """Return the column of a feature."""
+    numbers: Numbers | None = None
     if isinstance(feature, NumberFeature):
+        numbers = Numbers(*_bounds(feature), feature.type == "integer", feature.required)
         code, allowed, schema, example = _number(feature)
     elif isinstance(feature, CategoryFeature):
         code, allowed, schema, example = _category(feature)
@@ -70,7 +127,7 @@ def column(feature: Feature) -> Column:
     if not feature.required:
         allowed += ", or null"
         schema = {"anyOf": [schema, {"type": "null"}]}
-    return Column(feature.name, code, feature.required, allowed, schema, example)
+    return Column(feature.name, code, feature.required, allowed, schema, example, numbers)
 
 
 _Parts = tuple[Code, str, dict[str, Any], object]
@@ -78,9 +135,7 @@ _Parts = tuple[Code, str, dict[str, Any], object]
 
 def _number(feature: NumberFeature) -> _Parts:
     whole = feature.type == "integer"
-    farthest = float(FLOAT32_WHOLE) if whole else FLOAT32_MAX
-    low = -farthest if feature.min is None else max(feature.min, -farthest)
-    high = farthest if feature.max is None else min(feature.max, farthest)
+    low, high = _bounds(feature)
     missing = None if feature.required else math.nan
 
     # The types are asked for exactly: true is an int to Python, and no number to a caller.
@@ -97,7 +152,17 @@ def _number(feature: NumberFeature) -> _Parts:
     bounds = {"minimum": low, "maximum": high}
     schema: dict[str, Any] = {"type": feature.type} | {key: bound for key, bound in bounds.items() if whole or abs(bound) < FLOAT32_MAX}
     noun = "a whole number" if whole else "a number"
-    return (integer if whole else number), f"{noun} {_range(feature, farthest)}", schema, _middle(feature, whole=whole)
+    return (integer if whole else number), f"{noun} {_range(feature, _farthest(feature))}", schema, _middle(feature, whole=whole)
+
+
+def _farthest(feature: NumberFeature) -> float:
+    return float(FLOAT32_WHOLE) if feature.type == "integer" else FLOAT32_MAX
+
+
+def _bounds(feature: NumberFeature) -> tuple[float, float]:
+    farthest = _farthest(feature)
+    low = -farthest if feature.min is None else max(feature.min, -farthest)
+    return low, farthest if feature.max is None else min(feature.max, farthest)
 
 
 def _range(feature: NumberFeature, farthest: float) -> str:

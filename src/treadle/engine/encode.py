@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
 
 from treadle.engine.columns import ISO_DATE, Column, column
+from treadle.engine.table import Table, Values
 from treadle.errors import FieldProblem, RequestInvalid, choose_from
 from treadle.spec import EPOCH, CategoryFeature, DateFeature, Feature, Interface
 
@@ -51,6 +53,7 @@ class Encoder:
         self._codes = tuple((item.name, item.code) for item in self._columns)
         self._entity = next((one.entity for one in (interface, *others) if one.entity), None)
         self._hides = any(one.pseudonymize for one in (interface, *others))
+        self._truths = frozenset(one.name for one in interface.features if one.type == "boolean")
         self._known = frozenset(interface.feature_names) | ({self._entity} if self._entity else set())
         elsewhere = {feature.name: feature for one in reversed(others) for feature in one.features}
         self._foreign: dict[str, Column | None] = dict.fromkeys(ignored) | {name: column(one) for name, one in elsewhere.items()}
@@ -85,9 +88,46 @@ class Encoder:
     def batch(self, payloads: Sequence[object], at: str = "rows") -> tuple[Floats, list[str | None]]:
         """Return many rows as a float32 matrix of shape [n, features], and the entity of each.
 
+        Columns are checked as a whole; where that does not let all of them pass, each row by itself, to say what is refused.
+
         Raises:
             RequestInvalid: rows are refused; fields are named such as rows.3.tenure.
         """
+        return self._by_column(payloads) or self._one_by_one(payloads, at)
+
+    def table(self, table: Table) -> Table:
+        """Return a table that came as tensors as this interface reads it: true and false may have come as 1 and 0."""
+        return table.with_truths(self._truths)
+
+    def _by_column(self, payloads: Sequence[object]) -> tuple[Floats, list[str | None]] | None:
+        count = len(payloads)
+        found = payloads.columns if isinstance(payloads, Table) else self._columns_of(payloads)
+        if found is None or not found.keys() <= self._known:
+            return None
+        matrix = np.empty((count, len(self._columns)), dtype=np.float32)
+        for place, item in enumerate(self._columns):
+            codes = item.codes(found.get(item.name, [None] * count))
+            if codes is None:
+                return None
+            matrix[:, place] = codes
+        entities = list(found.get(self._entity, ())) if self._entity else []
+        return (matrix, entities or [None] * count) if all(one is None or _is_entity(one) for one in entities) else None
+
+    def _columns_of(self, payloads: Sequence[object]) -> Mapping[str, Values] | None:
+        """Return the columns of rows that all have just the features, and the entity where they like; None for others."""
+        if set(map(type, payloads)) != {dict}:
+            return None
+        rows: Sequence[Mapping[str, object]] = payloads  # type: ignore[assignment]
+        try:
+            columns: dict[str, Values] = {item.name: list(map(itemgetter(item.name), rows)) for item in self._columns}
+            widths = set(map(len, rows))
+            if self._entity and widths != {len(columns)}:
+                columns[self._entity] = list(map(itemgetter(self._entity), rows))
+            return columns if widths == {len(columns)} else None
+        except KeyError:
+            return None
+
+    def _one_by_one(self, payloads: Sequence[object], at: str) -> tuple[Floats, list[str | None]]:
         values: list[list[float]] = []
         entities: list[str | None] = []
         problems: list[FieldProblem] = []

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from treadle.engine.table import Table
 from treadle.errors import RequestInvalid, TreadleError
+from treadle.serving import tensors
 from treadle.serving.inference import ANYTHING, Asked, Inference
 from treadle.serving.labels import QUEUED, accept
 from treadle.serving.loaded import Abandoned
@@ -39,7 +41,7 @@ from treadle.serving.tracing import OFF, Fact, Tracing
 
 PREDICT, LABELS, BATCH = "/predict/", "/labels/", "/batch"
 JSON = (b"content-type", b"application/json")
-SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION, TRACEPARENT, TRACESTATE})
+SPEAKING = frozenset({REQUEST_ID, ENCODING, DEADLINE, VERSION, TRACEPARENT, TRACESTATE, tensors.HEADER})
 """Headers that change an answer; most requests have none of them."""
 
 TOLD_IDS = 100
@@ -104,7 +106,13 @@ class HotPath:
         try:
             if scope["method"] == "POST":
                 asked = _asked(speaking, headers) if speaking else ANYTHING
-                status, answer = await work(model, decoded(await read(receive)), asked, receive)
+                head = tensors.head_length(speaking) if speaking and work == self._batch else None
+                body = await read(receive)
+                if head is None:
+                    status, answer = await work(model, decoded(body), asked, receive)
+                else:
+                    asked = replace(asked, gone=partial(left, receive))
+                    status, answer = await self._tensors(model, tensors.table(body, head), asked, headers)
             else:
                 headers.append((b"allow", b"POST"))
                 status, answer = HTTPStatus.METHOD_NOT_ALLOWED, msgspec.json.encode(unrouted(scope, "Method Not Allowed"))
@@ -128,7 +136,7 @@ class HotPath:
     def _facts(self, model: str, speaking: Headers, status: HTTPStatus, answer: bytes) -> dict[str, Fact]:
         """Return what a span says of an answer: by what it is found in the log."""
         facts: dict[str, Fact] = {}
-        if status == HTTPStatus.OK:
+        if status == HTTPStatus.OK and answer.startswith(b"{"):
             told = msgspec.json.decode(answer)
             rows = told.get("predictions", [told])
             facts |= {"treadle.rows": len(rows), "treadle.versions": sorted({row["version"] for row in rows})}
@@ -144,9 +152,14 @@ class HotPath:
         return HTTPStatus.OK, told or await self._inference.predict(model, content, replace(asked, gone=partial(left, receive)))
 
     async def _batch(self, model: str, content: object, asked: Asked, receive: Receive) -> Answer:
-        rows = member(content, "rows")
-        answers = await self._inference.predict_batch(model, rows, replace(asked, gone=partial(left, receive)))
-        return HTTPStatus.OK, b'{"predictions":[' + b",".join(answers) + b"]}"
+        answered = await self._inference.predict_batch(model, member(content, "rows"), replace(asked, gone=partial(left, receive)))
+        return HTTPStatus.OK, msgspec.json.encode({"predictions": answered.told()})
+
+    async def _tensors(self, model: str, rows: Table, asked: Asked, headers: Headers) -> Answer:
+        head, body = tensors.answer(await self._inference.predict_batch(model, rows, asked))
+        headers[0] = tensors.BINARY
+        headers.append((tensors.HEADER, b"%d" % len(head)))
+        return HTTPStatus.OK, head + body
 
     async def _labels(self, model: str, content: object, _asked: Asked, _receive: Receive) -> Answer:
         count = await accept(self._inference, model, member(content, "labels"), now=self._clock())

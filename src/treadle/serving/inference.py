@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.engine.answer import answers
+from treadle.engine.table import Table as Columns
 from treadle.errors import (
     BreakerOpen,
     DeadlineExceeded,
@@ -30,12 +30,12 @@ from treadle.errors import (
     TreadleError,
     VersionNotDeployed,
 )
-from treadle.serving.ids import uuid7
+from treadle.serving.ids import uuid7, uuids7
 from treadle.serving.loaded import Gone, Limits, Loaded, Routes, ShortWay
-from treadle.serving.metrics import ServingMetrics
+from treadle.serving.metrics import ServingMetrics, observe_many
 from treadle.serving.quick import Quick
 from treadle.serving.routing import Table, choose
-from treadle.serving.spool import PINNED, EventRecord, PredictionRecord, Record, SpoolWriter
+from treadle.serving.spool import PINNED, BatchRecord, EventRecord, PredictionRecord, SpoolWriter, Written, answer
 from treadle.state.deployments import Slot
 
 BATCH_ROWS = 1000
@@ -44,6 +44,7 @@ BATCH_ROWS = 1000
 COUNTED = (InferenceFailed, DeadlineExceeded)
 """What a breaker counts. A row that a version does not take, or a queue that is full, says nothing about its health."""
 
+T = TypeVar("T")
 Floats = NDArray[np.float32]
 Clock = Callable[[], float]
 
@@ -78,18 +79,20 @@ class Call:
     request_ids: Sequence[str | None]
     ids: Sequence[str]
 
-    def parts(self) -> dict[Slot, list[int]]:
+    def parts(self) -> dict[Slot, Sequence[int]]:
         """Return the rows of each slot: a row goes by its entity, else by the request, else by chance.
 
         Raises:
             VersionNotDeployed: the caller names a version that is not there.
         """
         if self.asked.version is not None:
-            return {self._pinned(self.asked.version): list(range(len(self.ids)))}
+            return {self._pinned(self.asked.version): range(len(self.ids))}
+        if len(self.table.weighted) == 1:
+            return {self.table.weighted[0]: range(len(self.ids))}
         chosen: dict[Slot, list[int]] = {}
         for index, keys in enumerate(zip(self.entities, self.request_ids, self.ids, strict=True)):
             chosen.setdefault(choose(self.table, next(key for key in keys if key)), []).append(index)
-        return chosen
+        return dict(chosen)
 
     def _pinned(self, version: int) -> Slot:
         there = {slot.version: slot for slot in self.table.slots if slot.digest in self.routes.loaded}
@@ -109,28 +112,12 @@ class Call:
                 tried.add(slot.digest)
                 yield slot
 
-    def record(  # noqa: PLR0913 - what an answer adds to its call, all by name
-        self, slot: Slot, index: int, row: Floats, scores: Floats, answer: str, *, seconds: float, fallback: bool = False
-    ) -> PredictionRecord:
-        """Return what is logged of an answered row, which stands at ``index`` in the call."""
+    def logged(self, names: Sequence[str | None]) -> list[str | None] | None:
+        """Return names as they are logged, or None where there is none among them."""
+        if not any(names):
+            return None
         model, logged = self.table.model, self.routes.logged
-        hidden = model in self.routes.pseudonyms
-        return PredictionRecord(
-            prediction_id=self.ids[index],
-            model=model,
-            version=slot.version,
-            digest=slot.digest,
-            generation=self.table.generation,
-            role=self.role(slot),
-            at=self.at,
-            seconds=seconds,
-            row=row.tobytes(),
-            scores=scores.tobytes(),
-            answer=answer,
-            request_id=logged(model, self.request_ids[index]) if hidden else self.request_ids[index],
-            entity=logged(model, self.entities[index]) if hidden else self.entities[index],
-            fallback=fallback,
-        )
+        return [logged(model, name) for name in names] if model in self.routes.pseudonyms else list(names)
 
     def encoded(self, loaded: Loaded, rows: Sequence[int]) -> Floats:
         """Return these rows as the version's own interface encodes them.
@@ -141,6 +128,54 @@ class Call:
         if loaded.interface_digest == self.routes.loaded[self.table.champion.digest].interface_digest:
             return self.matrix if len(rows) == len(self.matrix) else self.matrix[rows]
         return self.routes.encoders[self.table.model, loaded.digest].batch([self.payloads[index] for index in rows])[0]
+
+
+class Part(NamedTuple):
+    """Rows of a call (their places in it) that one version answered: ``matrix`` float32 [n, f] as it saw them, ``scores`` [n, k]."""
+
+    slot: Slot
+    classes: tuple[str, ...]
+    rows: Sequence[int]
+    matrix: Floats
+    scores: Floats
+    seconds: float
+    fallback: bool
+
+    def record(self, call: Call) -> BatchRecord:
+        """Return what is logged of them."""
+        return BatchRecord(
+            prediction_ids="".join(_at(call.ids, self.rows)),
+            model=call.table.model,
+            version=self.slot.version,
+            digest=self.slot.digest,
+            generation=call.table.generation,
+            role=call.role(self.slot),
+            at=call.at,
+            seconds=self.seconds,
+            rows=self.matrix.tobytes(),
+            scores=self.scores.tobytes(),
+            classes=self.classes,
+            request_ids=call.logged(_at(call.request_ids, self.rows)),
+            entities=call.logged(_at(call.entities, self.rows)),
+            fallback=self.fallback,
+        )
+
+
+class Answered(NamedTuple):
+    """What a call was answered: its ids, and the parts that versions answered, which together have every row once."""
+
+    model: str
+    ids: Sequence[str]
+    parts: Sequence[Part]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return the answers in the order of the rows, each as it is logged."""
+        answers: list[dict[str, Any]] = [{}] * len(self.ids)
+        for part in self.parts:
+            version = part.slot.version
+            for index, scores in zip(part.rows, part.scores.tolist(), strict=True):
+                answers[index] = answer(self.ids[index], self.model, version, part.classes, scores, fallback=part.fallback)
+        return answers
 
 
 class Inference:
@@ -169,21 +204,22 @@ class Inference:
         matrix, entity = routes.encoder(table).matrix(payload)
         at = self._clock()
         call = Call(routes, table, asked, at, matrix, [payload], [entity], [asked.request_id], [uuid7(at)])
-        return (await self._answer(call, started))[0]
+        return msgspec.json.encode((await self._answer(call, started)).told()[0])
 
-    async def predict_batch(self, model: str, payloads: object, asked: Asked = ANYTHING) -> list[bytes]:
-        """Return the answers to many rows, in their order; each may be another version's. Raises as ``predict`` does.
+    async def predict_batch(self, model: str, payloads: object, asked: Asked = ANYTHING) -> Answered:
+        """Return the answers to many rows, a list or a table; each may be another version's. Raises as ``predict`` does.
 
         Row i is logged under the request id ``<request_id>/<i>``, so that a label names one row.
         """
         started = self._timer()
         routes = self.routes
         table = routes.table(model)
-        rows = listed(payloads, "rows")
-        matrix, entities = routes.encoder(table).batch(rows)
-        at = self._clock()
-        request_ids = [f"{asked.request_id}/{index}" if asked.request_id else None for index in range(len(rows))]
-        call = Call(routes, table, asked, at, matrix, rows, entities, request_ids, [uuid7(at) for _ in rows])
+        encoder = routes.encoder(table)
+        rows = encoder.table(payloads) if isinstance(payloads, Columns) else listed(payloads, "rows")
+        matrix, entities = encoder.batch(rows)
+        at, count = self._clock(), len(rows)
+        request_ids = [f"{asked.request_id}/{index}" for index in range(count)] if asked.request_id else [None] * count
+        call = Call(routes, table, asked, at, matrix, rows, entities, request_ids, uuids7(at, count))
         return await self._answer(call, started)
 
     def quick(self, routes: Routes, model: str) -> ShortWay:
@@ -202,7 +238,7 @@ class Inference:
             hidden=routes.pseudonyms.get(model),
         ).answer
 
-    async def log(self, records: Sequence[Record]) -> None:
+    async def log(self, records: Sequence[Written]) -> None:
         """Put records into the spool, and wait until they are as safe as the settings ask.
 
         Raises:
@@ -215,33 +251,34 @@ class Inference:
             self._metrics.log_unavailable.inc()
             raise
 
-    def _append(self, records: Sequence[Record]) -> int:
+    def _append(self, records: Sequence[Written]) -> int:
         try:
             return self._spool.append(records)
         except LogUnavailable:
             self._metrics.log_unavailable.inc()
             raise
 
-    async def _answer(self, call: Call, started: float) -> list[bytes]:
-        records: list[PredictionRecord] = []
+    async def _answer(self, call: Call, started: float) -> Answered:
+        answered: list[Part] = []
+        failed: list[PredictionRecord] = []
         errors: list[TreadleError] = []
         for slot, rows in call.parts().items():
-            records += await self._attempts(call, slot, rows, errors)
-        answered = {record.prediction_id: record for record in records if record.status == "ok"}
-        failed = [record for record in records if record.status == "failed"]
-        if len(answered) < len(call.ids):
+            part = await self._attempts(call, slot, rows, failed, errors)
+            answered += [part] if part else []
+        if sum(len(part.rows) for part in answered) < len(call.ids):
             # The rows that other versions did answer are not told to the caller either, so they are not logged.
             await self.log(failed)
-            self._count(call, failed)
+            self._count(call, (), failed)
             raise _outcome(call.table.model, errors, failed)
-        await self.log(records)
-        self._count(call, records)
+        await self.log([*failed, *(part.record(call) for part in answered)])
+        self._count(call, answered, failed)
         self._metrics.duration(call.table.model).observe(self._timer() - started)
-        return [answered[name].answer.encode() for name in call.ids]
+        return Answered(call.table.model, call.ids, answered)
 
-    async def _attempts(self, call: Call, chosen: Slot, rows: Sequence[int], errors: list[TreadleError]) -> list[PredictionRecord]:
-        """Ask one version after the other; return the failed attempts and, if one could answer, the answers."""
-        failed: list[PredictionRecord] = []
+    async def _attempts(
+        self, call: Call, chosen: Slot, rows: Sequence[int], failed: list[PredictionRecord], errors: list[TreadleError]
+    ) -> Part | None:
+        """Ask one version after the other; return what the first that could has answered, and add what ``failed`` before."""
         policy, limits = call.routes.policy(call.table.model), self._limits(call)
         for slot in call.candidates(chosen):
             loaded = call.routes.loaded[slot.digest]
@@ -268,13 +305,8 @@ class Inference:
                 raise
             self._succeeded(call, slot)
             seconds = (self._timer() - started) / len(rows)
-            fallback = slot is not chosen
-            told = _told(call, slot, rows, answers(loaded.interface, scores), fallback=fallback)
-            return failed + [
-                call.record(slot, index, matrix[place], scores[place], told[place], seconds=seconds, fallback=fallback)
-                for place, index in enumerate(rows)
-            ]
-        return failed
+            return Part(slot, loaded.interface.target.classes, rows, matrix, scores, seconds, slot is not chosen)
+        return None
 
     def _limits(self, call: Call) -> Limits:
         policy = call.routes.policy(call.table.model)
@@ -300,17 +332,14 @@ class Inference:
         with suppress(LogUnavailable):
             self._spool.append([EventRecord(kind, call.table.model, {"worker": os.getpid(), **data}, call.at)])
 
-    def _count(self, call: Call, records: Sequence[PredictionRecord]) -> None:
+    def _count(self, call: Call, answered: Sequence[Part], failed: Sequence[PredictionRecord]) -> None:
         model = call.table.model
-        for (version, status), rows in Counter((record.version, record.status) for record in records).items():
-            metrics = self._metrics.version(model, version)
-            (metrics.predictions if status == "ok" else metrics.errors).inc(rows)
-        if call.routes.champion(model).interface.task == "regression":
-            return
-        observe = self._metrics.confidence(model).observe
-        for record in records:
-            if record.status == "ok":
-                observe(float(np.frombuffer(record.scores, dtype=np.float32).max()))
+        for version, rows in Counter(record.version for record in failed).items():
+            self._metrics.version(model, version).errors.inc(rows)
+        for part in answered:
+            self._metrics.version(model, part.slot.version).predictions.inc(len(part.rows))
+            if part.classes:
+                observe_many(self._metrics.confidence(model), part.scores.max(axis=1))
 
 
 def _outcome(model: str, errors: Sequence[TreadleError], failed: Sequence[PredictionRecord]) -> TreadleError:
@@ -337,13 +366,9 @@ def listed(payloads: object, field: str) -> list[object]:
     raise RequestInvalid([FieldProblem(field, found, f"a list of 1 to {BATCH_ROWS}")])
 
 
-def _told(call: Call, slot: Slot, rows: Sequence[int], answered: Sequence[dict[str, object]], *, fallback: bool) -> list[str]:
-    """Return the answers as JSON texts: what the caller gets and what is logged are the same bytes."""
-    model = {"model": call.table.model, "version": slot.version}
-    return [
-        msgspec.json.encode({"prediction_id": call.ids[index], **model, **answer, "fallback": fallback}).decode()
-        for index, answer in zip(rows, answered, strict=True)
-    ]
+def _at(values: Sequence[T], rows: Sequence[int]) -> Sequence[T]:
+    """Return the values at these places."""
+    return values if len(rows) == len(values) else [values[index] for index in rows]
 
 
 def _failures(call: Call, slot: Slot, rows: Sequence[int], matrix: Floats | None, *, error: str, seconds: float) -> list[PredictionRecord]:

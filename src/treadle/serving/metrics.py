@@ -13,6 +13,8 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
@@ -126,6 +128,18 @@ class ServingMetrics:
         return VersionMetrics(
             self._predictions.labels(*labels), self._errors.labels(*labels), self._loaded.labels(*labels), self._breaker.labels(*labels)
         )
+
+
+def observe_many(histogram: Histogram, values: NDArray[np.floating[Any]]) -> None:
+    """Do what ``histogram.observe`` does for each of many values, with one step for each bucket that they fall into.
+
+    The library has no such call: a batch of 1,000 rows would take longer to count than to answer.
+    """
+    bounds = np.asarray(histogram._upper_bounds)  # noqa: SLF001
+    places, counts = np.unique(np.searchsorted(bounds, values.astype(np.float64)), return_counts=True)
+    histogram._sum.inc(float(values.sum(dtype=np.float64)))  # noqa: SLF001
+    for place, count in zip(places.tolist(), counts.tolist(), strict=True):
+        histogram._buckets[place].inc(count)  # noqa: SLF001
 
 
 def reserve() -> None:

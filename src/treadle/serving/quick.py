@@ -9,7 +9,6 @@ from struct import Struct
 
 import msgspec
 
-from treadle.engine.answer import answering
 from treadle.engine.encode import Encoder
 from treadle.identity import Pseudonyms
 from treadle.serving.ids import uuid7
@@ -70,13 +69,13 @@ class Quick:
             return None
         seconds = self._timer() - begun
         row, scores, numbers = ran
-        answer = version.answer(numbers)
-        told = _encode({"prediction_id": name, "model": version.model, "version": version.number, **answer, "fallback": False})
+        answered = answer(name, version.model, version.number, version.classes, numbers, fallback=False)
+        told = _encode(answered)
         if self._hidden is not None:
             request_id = self._hidden.of(request_id) if request_id else None
             entity = self._hidden.of(entity) if entity else None
         self._log([version.record(name, at, seconds, row, scores, told.decode(), "ok", None, request_id, entity)])
-        version.count(answer.get("confidence"), self._timer() - started)
+        version.count(answered.get("confidence"), self._timer() - started)
         return told
 
 
@@ -85,7 +84,7 @@ class _Version:
 
     def __init__(self, table: Table, slot: Slot, loaded: Loaded, metrics: ServingMetrics) -> None:
         interface = loaded.interface
-        self.answer = answering(interface)
+        self.classes = interface.target.classes
         self.breaker = loaded.breaker
         self.model, self.number = table.model, slot.version
         self.count = metrics.row(table.model, slot.version, confident=interface.task != "regression").count

@@ -54,7 +54,7 @@ def seconds(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     Raises:
         RequestInvalid: that is no whole number of milliseconds.
     """
-    milliseconds = _whole(headers, DEADLINE, "X-Request-Deadline-Ms", LONGEST_DEADLINE)
+    milliseconds = whole(headers, DEADLINE, "X-Request-Deadline-Ms", LONGEST_DEADLINE)
     return None if milliseconds is None else milliseconds / 1000
 
 
@@ -64,7 +64,7 @@ def version(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     Raises:
         RequestInvalid: that is no number of a version.
     """
-    return _whole(headers, VERSION, "X-Treadle-Version", 2**31 - 1)
+    return whole(headers, VERSION, "X-Treadle-Version", 2**31 - 1)
 
 
 async def left(receive: Receive) -> None:
@@ -141,7 +141,12 @@ def member(payload: object, name: str) -> object:
     return payload[name]
 
 
-def _whole(headers: Iterable[tuple[bytes, bytes]], header: bytes, name: str, most: int) -> int | None:
+def whole(headers: Iterable[tuple[bytes, bytes]], header: bytes, name: str, most: int) -> int | None:
+    """Return the whole number from 1 to ``most`` that a header holds, if it is there; ``name`` is what errors call it.
+
+    Raises:
+        RequestInvalid: it holds something else.
+    """
     for key, value in headers:
         if key == header:
             if value.isdigit() and len(value) <= len(str(most)) and 0 < int(value) <= most:

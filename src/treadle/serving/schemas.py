@@ -13,6 +13,15 @@ from treadle.serving.inference import BATCH_ROWS
 from treadle.serving.labels import Label
 from treadle.spec import Interface
 
+LENGTH = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "schema": {"type": "integer", "minimum": 1},
+    "description": "Bytes of the JSON head, where the body is binary tensors.",
+}
+BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+"""How a batch of binary tensors is described: ``tensors`` says what it holds."""
+
 REF = "#/components/schemas/"
 
 
@@ -237,15 +246,16 @@ def _described(model: str, operation: _Post) -> dict[str, Any]:
         422: "Refused: the problems name field, value and what is allowed",
         503: "Not now: the error says why",
     }
+    takes, gives = _json(operation.takes, example=operation.example), _json(operation.gives)
     header = {"name": "X-Request-ID", "in": "header", "schema": {"type": "string"}, "description": "Your own id; it is sent back."}
     return {
         "tags": [model],
         "summary": operation.summary,
         "operationId": f"{operation.name}_{model}",
-        "parameters": [header],
-        "requestBody": {"required": True, "content": _json(operation.takes, example=operation.example)},
+        "parameters": [header, LENGTH] if operation.name == "batch" else [header],
+        "requestBody": {"required": True, "content": takes | (BINARY if operation.name == "batch" else {})},
         "responses": {
-            str(operation.status): {"description": "Done", "content": _json(operation.gives)},
+            str(operation.status): {"description": "Done", "content": gives | (BINARY if operation.name == "batch" else {})},
             **{str(code): {"description": text, "content": _json("Error")} for code, text in failures.items()},
         },
     }

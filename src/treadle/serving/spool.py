@@ -21,7 +21,8 @@ import struct
 import threading
 import uuid
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,9 @@ from typing import Any, Literal
 import msgspec
 
 from treadle.bundle.durable import sync_folder
+from treadle.engine.answer import answer_of
 from treadle.errors import LogUnavailable
+from treadle.serving.ids import LENGTH
 
 MAGIC = b"\xc1TF1"
 SUFFIX = ".seg"
@@ -64,6 +67,62 @@ class PredictionRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, t
     request_id: str | None = None
     entity: str | None = None
     fallback: bool = False
+
+
+class BatchRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="batch"):
+    """Rows of one call that one version answered: what they share once, and the rest by column. A reader sees a record per row.
+
+    ``prediction_ids`` are the ids one after the other, ``rows`` and ``scores`` little-endian float32 row after row. The texts of the
+    answers are not in it: scores and ``classes`` (none for a regression) give them, by the function that answered.
+    """
+
+    prediction_ids: str
+    model: str
+    version: int
+    digest: str
+    generation: int
+    role: str
+    at: float
+    seconds: float
+    rows: bytes
+    scores: bytes
+    classes: tuple[str, ...]
+    request_ids: list[str | None] | None
+    entities: list[str | None] | None
+    fallback: bool
+
+    def records(self) -> "Iterator[PredictionRecord]":
+        """Yield the record of each row, in order."""
+        count = len(self.prediction_ids) // LENGTH
+        width, known = len(self.rows) // count, len(self.scores) // count
+        scores = array("f", self.scores).tolist()
+        for place in range(count):
+            name = self.prediction_ids[place * LENGTH : (place + 1) * LENGTH]
+            of_row = scores[place * known // 4 : (place + 1) * known // 4]
+            yield PredictionRecord(
+                name,
+                self.model,
+                self.version,
+                self.digest,
+                self.generation,
+                self.role,
+                self.at,
+                self.seconds,
+                self.rows[place * width : (place + 1) * width],
+                self.scores[place * known : (place + 1) * known],
+                _encode_json(answer(name, self.model, self.version, self.classes, of_row, fallback=self.fallback)).decode(),
+                request_id=self.request_ids[place] if self.request_ids else None,
+                entity=self.entities[place] if self.entities else None,
+                fallback=self.fallback,
+            )
+
+
+def answer(
+    prediction_id: str, model: str, version: int, classes: Sequence[str], scores: Sequence[float], *, fallback: bool
+) -> dict[str, Any]:
+    """Return what a caller is told of one row, and what the log keeps as text."""
+    told = answer_of(classes, scores)
+    return {"prediction_id": prediction_id, "model": model, "version": version, **told, "fallback": fallback}
 
 
 class LabelRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="label"):
@@ -104,11 +163,14 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
 
 
 Record = PredictionRecord | LabelRecord | ConsentRecord | EventRecord
+Written = Record | BatchRecord
+"""What a frame holds; a reader takes batches apart."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(list[Record])
+_encode_json = msgspec.json.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(list[Written])
 _raw_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_record_decoder = msgspec.msgpack.Decoder(Record)
+_record_decoder = msgspec.msgpack.Decoder(Written)
 
 
 # how a reader takes a segment apart
@@ -181,9 +243,19 @@ def _next_frame(data: bytes, salt: int, start: int) -> int | None:
 
 def _decode(payload: bytes, frames: Frames) -> None:
     try:
-        frames.records += _decoder.decode(payload)
+        written = _decoder.decode(payload)
     except msgspec.DecodeError:
         _decode_one_by_one(payload, frames)
+        return
+    for record in written:
+        _take(record, frames)
+
+
+def _take(record: Written, frames: Frames) -> None:
+    if isinstance(record, BatchRecord):
+        frames.records.extend(record.records())
+    else:
+        frames.records.append(record)
 
 
 def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
@@ -194,7 +266,7 @@ def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
         return
     for part in parts:
         try:
-            frames.records.append(_record_decoder.decode(part))
+            _take(_record_decoder.decode(part), frames)
         except msgspec.DecodeError:
             frames.unknown.append(bytes(part))
 
@@ -203,7 +275,7 @@ def _checksum(salt: int, length: int, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length), salt))
 
 
-def frame(records: Sequence[Record], salt: int) -> bytes:
+def frame(records: Sequence[Written], salt: int) -> bytes:
     """Return the frame that holds ``records``."""
     payload = _encode(records)
     length = len(payload)
@@ -233,7 +305,7 @@ class SpoolWriter:
         self._synced = 0
         self._unsettled = 0
 
-    def append(self, records: Sequence[Record]) -> int:
+    def append(self, records: Sequence[Written]) -> int:
         """Append ``records``, all or none, by one write. Return a ticket for ``settle``.
 
         Raises:

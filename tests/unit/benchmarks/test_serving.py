@@ -166,11 +166,11 @@ def test_the_table_has_a_line_per_contender_and_says_who_is_missing_and_why() ->
     lines = results.table(rows()).splitlines()
     ours = next(line for line in lines if line.startswith("| the treadle | 13"))
     assert [cell.strip() for cell in ours.split("|")[2:5]] == ["13,250 (10,500 to 16,000)", "1.75 (1.50 to 2.00)", "1.00"]
-    assert "| the naive | 53,000 | 0.27 | - | 217 |" in lines
+    assert "| the naive | 53,000 | 0.27 | - | - | 217 |" in lines
     assert lines[-1] == "- the ray: its environment could not be made: no network"
     assert not any(line.startswith("| the ray") for line in lines)
     widths = {line.count("|") for line in lines if line.startswith("|")}
-    assert widths == {10, 6}
+    assert widths == {10, 7}
 
 
 def test_a_table_without_the_echo_has_no_ratios() -> None:
@@ -306,6 +306,22 @@ def test_the_row_with_everything_on_has_traces_pseudonyms_and_a_key_with_a_limit
 def test_the_sink_takes_a_batch() -> None:
     assert httpx.post(sink.address(), content=b"spans").status_code == 200
     assert sink.BATCHES[-1] == 5
+
+
+def test_what_treadle_is_asked_and_answers_as_tensors(tmp_path: Path) -> None:
+    ask = contenders.every(model(tmp_path))["treadle"].tensors
+    assert ask is not None
+    sent, length = contenders.encoded(ask.body(ROWS)), int(dict(ask.headers(ROWS))["Inference-Header-Content-Length"])
+    assert [one["name"] for one in json.loads(sent[:length])["inputs"]] == list(model(tmp_path).features)
+    assert np.array_equal(np.frombuffer(sent[length:], "<f4").reshape(4, 2).T, ROWS.astype(np.float32))
+    outputs = [
+        {"name": "prediction", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": 2}},
+        {"name": "probabilities", "datatype": "FP32", "shape": [2, 3], "parameters": {"binary_data_size": 24}},
+    ]
+    head = json.dumps({"outputs": outputs}).encode()
+    ask.check(head + b"xx" + PROBABILITIES.astype("<f4").tobytes(), ROWS, PROBABILITIES)
+    with pytest.raises(WrongAnswerError):
+        ask.check(head + b"xx" + PROBABILITIES[::-1].astype("<f4").tobytes(), ROWS, PROBABILITIES)
 
 
 def test_a_batch_repeats_the_rows(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.serving.ids import uuid7
+from treadle.serving.ids import uuid7, uuids7
 
 
 @given(st.floats(0, 2**40))
@@ -15,6 +15,16 @@ def test_an_id_is_a_uuid_of_version_7_that_holds_its_time(now: float) -> None:
     made = uuid.UUID(uuid7(now))
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert made.int >> 80 == int(now * 1000) & 0xFFFF_FFFF_FFFF
+
+
+@given(st.floats(0, 2**40), st.integers(0, 9))
+def test_many_at_once_are_as_one(now: float, count: int) -> None:
+    made = uuids7(now, count)
+    assert len(set(made)) == count
+    for name in made:
+        assert str(uuid.UUID(name)) == name
+        assert (uuid.UUID(name).version, uuid.UUID(name).variant) == (7, uuid.RFC_4122)
+        assert uuid.UUID(name).int >> 80 == int(now * 1000) & 0xFFFF_FFFF_FFFF
 
 
 def test_ids_sort_by_their_time() -> None:

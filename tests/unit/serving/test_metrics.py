@@ -3,11 +3,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, scrape
+from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, observe_many, scrape
 
 WORKER = """
 import sys
@@ -89,3 +92,19 @@ def test_the_numbers_of_all_processes_are_added_up(tmp_path: Path, monkeypatch: 
     buckets = values(text, "ml_prediction_confidence_bucket")
     assert (buckets["0.7", "churn"], buckets["0.8", "churn"], buckets["+Inf", "churn"]) == (0, 7, 7)
     assert values(text, "ml_prediction_confidence_count") == {("churn",): 7}
+
+
+@given(st.lists(st.floats(0, 1, width=32), max_size=30))
+def test_many_observations_at_once_count_as_each_by_itself(values: list[float]) -> None:
+    alone, together = (CollectorRegistry() for _ in range(2))
+    one = ServingMetrics(alone).confidence("churn")
+    for value in values:
+        one.observe(value)
+
+    observe_many(ServingMetrics(together).confidence("churn"), np.array(values, dtype=np.float32))
+
+    def told(registry: CollectorRegistry) -> dict[tuple[str, str | None], float]:
+        (family,) = [family for family in registry.collect() if family.name == "ml_prediction_confidence"]
+        return {(each.name, each.labels.get("le")): each.value for each in family.samples if not each.name.endswith("_created")}
+
+    assert told(together) == pytest.approx(told(alone))

@@ -1,8 +1,10 @@
 import asyncio
 import errno
+import json
 import os
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from treadle.errors import LogUnavailable
 from treadle.serving.spool import (
+    BatchRecord,
     EventRecord,
     Frames,
     LabelRecord,
@@ -308,3 +311,38 @@ def test_a_durable_segment_is_on_the_disk_when_the_next_one_begins(tmp_path: Pat
     writer.settle(writer.append([LABEL]))
     writer.close()
     assert len(segments(tmp_path)) == 2
+
+
+def test_a_batch_is_read_as_a_record_per_row() -> None:
+    ids = [f"{number:036}" for number in range(2)]
+    shared = ("iris", 3, "d" * 64, 7, "canary", 1.5, 0.25)
+    rows, scores = b"\0\0\x80?\0\0\0@" * 2, b"\0\0\x80>\0\0@?\0\0@?\0\0\x80>"
+    batch = BatchRecord("".join(ids), *shared, rows, scores, ("a", "b"), ["r/0", "r/1"], [None, "e"], fallback=True)
+    data = bytes(frame([EVENT, batch, LABEL], SALT))
+
+    frames = read_frames(data, SALT)
+
+    told = '{"prediction_id":"%s","model":"iris","version":3,"prediction":"%s","confidence":0.75,"probabilities":%s,"fallback":true}'
+    first = told % (ids[0], "b", '{"a":0.25,"b":0.75}')
+    second = told % (ids[1], "a", '{"a":0.75,"b":0.25}')
+    assert frames.records == [
+        EVENT,
+        PredictionRecord(ids[0], *shared, rows[:8], scores[:8], first, request_id="r/0", fallback=True),
+        PredictionRecord(ids[1], *shared, rows[8:], scores[8:], second, request_id="r/1", entity="e", fallback=True),
+        LABEL,
+    ]
+
+
+def test_a_batch_beside_a_record_of_a_later_version_is_read_too() -> None:
+    batch = BatchRecord("0" * 36, "m", 1, "d", 1, "champion", 1.0, 0.5, b"\0" * 4, b"\0\0\x80?", (), None, None, fallback=False)
+    known = msgspec.msgpack.encode(batch)
+    payload = b"\x92" + known + msgspec.msgpack.encode(["later", 1])
+    header = bytes(frame([LABEL], SALT))[:4] + len(payload).to_bytes(4, "little")
+    checksum = zlib.crc32(payload, zlib.crc32(header[4:], SALT))
+
+    frames = read_frames(header + checksum.to_bytes(4, "little") + payload, SALT)
+
+    (record,) = frames.records
+    assert isinstance(record, PredictionRecord)
+    assert json.loads(record.answer)["prediction"] == 1.0
+    assert frames.unknown == [msgspec.msgpack.encode(["later", 1])]
