@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from types import FrameType
 
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from treadle.bundle.place import BundlePlace
+from treadle.serving.admin import Admin
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.guard import Guard, security_headers
@@ -44,6 +46,7 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
     inference = Inference(spool, metrics)
     people = People(workspace, lambda: Store(workspace.store_url))
+    admin = Admin(workspace, lambda: Store(workspace.store_url), people=people, clock=time.time)
     memory = Memory(workspace.home / "serving" / "followed.json")
     follower = Follower(
         inference, lambda: open_store(workspace.store_url), BundlePlace.of(workspace), spool, metrics, memory, policies=Policies(workspace)
@@ -65,7 +68,7 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
         people.close()
         spool.close()
 
-    app = create_app(inference, registry, people=people, lifespan=lifespan)
+    app = create_app(inference, registry, people=people, admin=admin, lifespan=lifespan)
     return Guard(app, workspace, refused=metrics.refused, log=inference.log)
 
 
