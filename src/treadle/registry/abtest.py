@@ -167,7 +167,8 @@ def jackknife(metric: str, interface: Interface, y: Labels, scores: Floats, grou
     count = int(groups.max()) + 1 if len(groups) else 0
     if count < 2:
         return value, math.nan
-    folded = groups % GROUPS if count > GROUPS else groups
+    # At random, though always the same: groups that follow an order in the rows would be more alike than chance makes them.
+    folded = np.random.default_rng(0).permutation(count)[groups] % GROUPS if count > GROUPS else groups
     parts = min(count, GROUPS)
     at_a_time = max(1, _CELLS // len(y))
     without = [
@@ -262,7 +263,7 @@ def _told(found: Finding, champion: Side, metric: str, alpha: float, per_day: fl
         if min(side.entities, champion.entities) >= ENTITIES:
             sentence = f"{metric} cannot be compared for {pair}: it is not defined on the rows of one of them."
     elif found.outcome == "open":
-        sentence = f"No difference between {pair} is seen yet: {values} {bounds}.{_still(found, per_day)}"
+        sentence = f"No difference between {pair}, is seen yet: {values} {bounds}.{_still(found, per_day)}"
     else:
         versions = f"Version {side.version} is {found.outcome} than version {champion.version}, the champion"
         sentence = f"{versions}: {values}, by {abs(found.gain):.3g} {bounds}."
