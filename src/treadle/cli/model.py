@@ -83,7 +83,12 @@ def switch(
     from treadle import api
     from treadle.console import out
 
-    asked = dict(named(text, int, "MODEL=VERSION, such as iris=3") for text in versions)
+    pairs = [named(text, int, "MODEL=VERSION, such as iris=3") for text in versions]
+    asked = dict(pairs)
+    twice = next((model for place, (model, _) in enumerate(pairs) if model in dict(pairs[:place])), None)
+    if twice is not None:
+        message = f"{twice} is named twice: a model has one champion."
+        raise typer.BadParameter(message)
     with out.working(f"Switching {', '.join(asked)}"):
         done = api.switch(asked, reason=reason)
     told = "\n".join(f"{one.model} version {asked[one.model]} is champion in generation {one.generation}." for one in done)

@@ -6,7 +6,7 @@ must hold a verdict that was given elsewhere.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -152,8 +152,9 @@ async def body(request: Request, kind: type[Asking]) -> Asking:
     try:
         return msgspec.convert(payload, kind, strict=True, str_keys=True)
     except msgspec.ValidationError as error:
-        wanted = f"an object with {_listed(kind.__struct_fields__)}"
-        raise RequestInvalid([FieldProblem("", str(error), wanted)], fix="GET /docs shows the body of this route.") from error
+        said, _, place = str(error).partition(" - at ")
+        problem = FieldProblem(place.strip("`$."), None, f"{said[:1].lower()}{said[1:]}; the keys are {', '.join(kind.__struct_fields__)}")
+        raise RequestInvalid([problem], fix="GET /docs shows the body of this route.") from error
 
 
 def schema(kind: type[Struct], example: object) -> dict[str, Any]:
@@ -164,7 +165,3 @@ def schema(kind: type[Struct], example: object) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": known[kind.__name__], "example": example}}},
         "security": [{"key": []}, {"bearer": []}],
     }
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"the keys {', '.join(names)}; the first must be there"

@@ -92,7 +92,7 @@ def test_each_arm_has_its_verdict_and_the_champion_keeps_the_rest(desk: Desk) ->
         ({}, "no arm"),
         ({2: 0.0}, "between 0 and 1"),
         ({2: float("nan")}, "between 0 and 1"),
-        ({2: 0.5, 3: 0.5}, "leaves the champion nothing"),
+        ({2: 0.5, 3: 0.5}, "the champion nothing"),
     ],
 )
 def test_shares_that_are_none_are_refused(desk: Desk, arms: dict[int, float], reason: str) -> None:
