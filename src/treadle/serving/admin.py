@@ -15,15 +15,15 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 
 from treadle.bundle.place import BundlePlace
-from treadle.errors import FieldProblem, RequestInvalid, StoreUnavailable
-from treadle.projects import find
+from treadle.errors import FieldProblem, NotDeployed, ProjectNotFound, RequestInvalid
+from treadle.projects import Project, find, names
 from treadle.registry import roles, trial
 from treadle.registry.roles import Asked, Change
 from treadle.registry.trial import Trial
 from treadle.serving.people import People
 from treadle.serving.request import decoded, read
 from treadle.settings import Workspace
-from treadle.state import heads
+from treadle.state import deployments, heads
 from treadle.state.consents import why
 from treadle.state.deployments import Deployment
 from treadle.state.store import Store
@@ -88,18 +88,19 @@ class Admin:
         """Bring back an older generation of a model. Raises as ``roles.roll_back`` does."""
         change = self._change(actor, "roll a model back", asked.reason)
         with self._store() as store:
+            _require_deployed(store, model)
             return roles.roll_back(self._workspace, store, {model: asked.to}, change)
 
     def switch(self, actor: str, asked: Versions) -> list[Deployment]:
         """Give a version of each of several models all traffic. Raises as ``roles.switch`` does."""
         change = self._change(actor, "switch models", asked.reason)
-        each = [Asked(find(self._workspace, name), number, expected=asked.generations.get(name)) for name, number in asked.models.items()]
+        each = [Asked(self._project(name), number, expected=asked.generations.get(name)) for name, number in asked.models.items()]
         with self._store() as store:
             return roles.switch(self._workspace, store, each, change)
 
     def start(self, actor: str, model: str, asked: Start) -> list[Deployment]:
         """Start an A/B test. Raises as ``roles.start_test`` does."""
-        change, project = self._change(actor, "start an A/B test", asked.reason), find(self._workspace, model)
+        change, project = self._change(actor, "start an A/B test", asked.reason), self._project(model)
         with self._store() as store:
             return [roles.start_test(self._workspace, store, project, asked.arms, change, expected=asked.generation)]
 
@@ -107,9 +108,10 @@ class Admin:
         """End an A/B test, with the champion as it was or an arm in its place. Raises as ``roles.choose_arm`` does."""
         change = self._change(actor, "end an A/B test", asked.reason)
         with self._store() as store:
+            _require_deployed(store, model)
             if asked.promote is None:
                 return [roles.stop_test(store, model, change)]
-            return [roles.choose_arm(self._workspace, store, find(self._workspace, model), asked.promote, change)]
+            return [roles.choose_arm(self._workspace, store, self._project(model), asked.promote, change)]
 
     def report(self, model: str) -> Trial:
         """Return what an A/B test has shown. One at a time: it reads many rows.
@@ -117,9 +119,20 @@ class Admin:
         Raises:
             NoABTest: none runs.
         """
-        project = find(self._workspace, model)
+        project = self._project(model)
         with self._one, self._reading() as store, store.read() as conn:
             return trial.report(conn, BundlePlace.of(self._workspace), project, now=self._clock())
+
+    def _project(self, model: str) -> Project:
+        """Return the project of a model; a name that is none, however odd, is looked for on no disk.
+
+        Raises:
+            ProjectNotFound: there is none of this name.
+        """
+        known = names(self._workspace)
+        if model not in known:
+            raise ProjectNotFound(model, known)
+        return find(self._workspace, model)
 
     def _change(self, actor: str, what: str, reason: str) -> Change:
         return Change(actor, self._clock(), why(what, reason))
@@ -129,8 +142,6 @@ class Admin:
         store = self._connect()
         try:
             yield store
-        except StoreUnavailable as error:
-            raise StoreUnavailable(store.url, "it does not answer, or does not take what is written. Nothing was changed.") from error
         finally:
             store.close()
 
@@ -139,6 +150,12 @@ class Admin:
         """Open the store for one change, which is signed at the end as a command's is."""
         with self._reading() as store, heads.signed(store, self._workspace.home):
             yield store
+
+
+def _require_deployed(store: Store, model: str) -> None:
+    with store.read() as conn:
+        if model not in deployments.generations(conn):
+            raise NotDeployed(model)
 
 
 async def body(request: Request, kind: type[Asking]) -> Asking:
@@ -159,8 +176,7 @@ async def body(request: Request, kind: type[Asking]) -> Asking:
 
 def schema(kind: type[Struct], example: object) -> dict[str, Any]:
     """Return what OpenAPI says of a body, which FastAPI does not see."""
-    (found,), known = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
-    del found
+    _, known = msgspec.json.schema_components([kind])
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": known[kind.__name__], "example": example}}},
         "security": [{"key": []}, {"bearer": []}],

@@ -165,6 +165,10 @@ def test_only_an_operator_changes_roles(live: Live) -> None:
         ("/models/churn/ab", {**WHY, "arms": {"4": 0.1}}, 409, "the gate refused it"),
         ("/models/churn/ab/stop", WHY, 404, "No A/B test of churn runs"),
         ("/models/other/ab", {**WHY, "arms": {"2": 0.1}}, 404, "other"),
+        ("/models/other/rollback", WHY, 404, "other"),
+        ("/models/other/ab/stop", WHY, 404, "other"),
+        ("/deployments", {**WHY, "models": {"../projects/churn": 2}}, 404, "There is no project"),
+        (f"/models/{'x' * 300}/ab", {**WHY, "arms": {"2": 0.1}}, 404, "x"),
     ],
 )
 def test_what_cannot_be_is_told(live: Live, path: str, body: Any, status: int, said: str) -> None:
