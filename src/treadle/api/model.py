@@ -1,6 +1,6 @@
 """Make versions and give them roles: train, evaluate, gate, promote, switch, rollback."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, overload
 
 from treadle.api.opening import Place, acting, opened
@@ -105,9 +105,9 @@ def switch(versions: Mapping[str, int], *, reason: str = "", workspace: Place = 
 @overload
 def rollback(model: str, *, to: int | None = None, reason: str = ..., workspace: Place = None) -> "Deployment": ...
 @overload
-def rollback(model: Sequence[str], *, to: None = None, reason: str = ..., workspace: Place = None) -> "list[Deployment]": ...
+def rollback(model: list[str], *, to: None = None, reason: str = ..., workspace: Place = None) -> "list[Deployment]": ...
 def rollback(
-    model: str | Sequence[str], *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None
+    model: str | list[str], *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None
 ) -> "Deployment | list[Deployment]":
     """Bring back the roles of an older generation (``to``, or the last one with another champion) as a new one.
 
