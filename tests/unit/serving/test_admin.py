@@ -122,9 +122,9 @@ def _insert_labelled(live: Live) -> None:
     for slot in (live.champion, live.second):
         for number in range(202 if slot is live.second else 200):
             name = f"{slot.version}-{number}"
-            odd = {200: {"fallback": True}, 201: {"role": "pinned"}}.get(number, {})
+            odd: dict[str, Any] = {"fallback": True} if number == 200 else {"role": "pinned"} if number == 201 else {}
             shape = {"row": bytes(8), "scores": b"\x00\x00\x80\x3f\x00\x00\x00\x00"}
-            rows.append(prediction(name, version=slot.version, digest=slot.digest, at=at, entity=name, role="arm", **shape) | odd)
+            rows.append({**prediction(name, version=slot.version, digest=slot.digest, at=at, entity=name, role="arm", **shape), **odd})
             truth = "no" if slot is live.second or number % 2 else "yes"
             labels.append(label(f"l{name}", prediction_id=name, value=truth))
     with live.service.store.write() as conn:
