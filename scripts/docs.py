@@ -89,7 +89,11 @@ With `--json` standard output holds JSON and nothing else:
 | `evaluate` | what was measured | `model`, `version`, `digest`, `card`, `champion`, `champion_metrics`, `owner`, `written` |
 | `gate` | the verdict | `id`, `model`, `version`, `digest`, `kind`, `passed`, `reasons`, `policy_digest`, `evidence`, `at` |
 | `promote` | the deployment; refused: the verdict | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
-| `rollback` | the deployment | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
+| `switch` | a list of deployments | as below |
+| `ab start`, `ab stop` | the deployment | as below |
+| `ab report` | what the test has shown | `model`, `generation`, \
+`since`, `until`, `weights`, `report` (`metric`, `alpha`, `champion`, `arms`) |
+| `rollback` | the deployment; of several models a list of them | `model`, `generation`, `slots`, `reason`, `verdict`, `actor`, `at` |
 | `approve`, `reject` | how the version stands with the people | `model`, \
 `version`, `people`, `approved`, `refused`, `missing`, `given`, `awaited` |
 | `pause`, `resume` | the pause | `model`, `number`, `paused`, `reason`, `actor`, `at` |

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from tests import small_bundles
 from treadle.bundle.place import BundlePlace
 from treadle.identity import pseudonyms
+from treadle.serving.admin import Admin
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.guard import Guard
@@ -64,7 +65,8 @@ class Service:
         self.connect: Callable[[], Store] = lambda: open_store(self.url)
         self.follower = self._follower()
         self.people = People(workspace, self._connected)
-        app = create_app(self.inference, self.registry, people=self.people, clock=self.clock)
+        admin = Admin(workspace, self._connected, people=self.people, clock=self.clock)
+        app = create_app(self.inference, self.registry, people=self.people, admin=admin, clock=self.clock)
         self.app = Guard(app, workspace, refused=metrics.refused, log=self.inference.log, clock=self.ticks.__next__, wall=self.clock)
 
     def _follower(self) -> Follower:

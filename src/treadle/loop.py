@@ -2,14 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from treadle.bundle.place import BundlePlace
 from treadle.errors import AlreadyChampion, PortTaken, SnapshotCorrupt, SnapshotNotFound, TrackingUnavailable
 from treadle.projects import Project
-from treadle.registry import admission, aliases, origin, promotion, versions
+from treadle.registry import admission, aliases, origin, promotion, roles, versions
 from treadle.registry.evidence import Jury
+from treadle.registry.roles import Asked, Change
 from treadle.registry.tracking import Registered, Tracking
 from treadle.retraining import rows
 from treadle.settings import Workspace
@@ -87,6 +89,62 @@ class Loop:
         back = promotion.rollback(self._workspace, self._store, project.name, reason=reason, at=self._clock(), actor=actor, to=to)
         self._project_aliases()
         return back
+
+    def switch(self, versions: Sequence[tuple[Project, int]], *, reason: str, actor: str) -> list[Deployment]:
+        """Registry → serving: give a version of each of several models all traffic, in one transaction. The gate is asked where it must.
+
+        Raises:
+            NoneSwitched: one of them could not be: none was.
+        """
+        asked = [Asked(project, version, expected=self._generation(project)) for project, version in versions]
+        judged = [replace(one, verdict=self._holding(one.project, one.version)) for one in asked]
+        done = roles.switch(self._workspace, self._store, judged, Change(actor, self._clock(), reason))
+        self._project_aliases()
+        return done
+
+    def roll_back(self, projects: Sequence[Project], *, reason: str, actor: str) -> list[Deployment]:
+        """Serving: bring back the last generation with another champion of each of several models, in one transaction.
+
+        Raises:
+            NoneSwitched: one of them could not be: none was.
+        """
+        models: dict[str, int | None] = dict.fromkeys(project.name for project in projects)
+        back = roles.roll_back(self._workspace, self._store, models, Change(actor, self._clock(), reason))
+        self._project_aliases()
+        return back
+
+    def start_ab(self, project: Project, arms: Mapping[int, float], *, reason: str, actor: str) -> Deployment:
+        """Registry → serving: start an A/B test; the gate is asked about each arm where it must. Raises as ``roles.start_test`` does."""
+        expected = self._generation(project)
+        for version in arms:
+            self._holding(project, version)
+        change = Change(actor, self._clock(), reason)
+        started = roles.start_test(self._workspace, self._store, project, arms, change, expected=expected)
+        self._project_aliases()
+        return started
+
+    def stop_ab(self, project: Project, *, reason: str, actor: str, promote: int | None = None, drop: int | None = None) -> Deployment:
+        """Serving: end an A/B test, with the champion as it was or with an arm in its place; or take one arm out of it."""
+        change = Change(actor, self._clock(), reason)
+        if promote is not None:
+            ended = roles.choose_arm(self._workspace, self._store, project, promote, change)
+        else:
+            ended = roles.stop_test(self._store, project.name, change, version=drop)
+        self._project_aliases()
+        return ended
+
+    def _holding(self, project: Project, version: int) -> Verdict:
+        """Return the gate's last verdict on a version if it still holds, or else a new one."""
+        found = Tracking(self._workspace).require(project.name, version)
+        with self._store.read() as conn:
+            newest = verdicts.latest(conn, project.name, version, "gate")
+            if newest is not None and not admission.objection(conn, project, (version, found.digest), newest)[1]:
+                return newest
+        return self.gate(project, version)
+
+    def _generation(self, project: Project) -> int:
+        deployment = self.deployed(project)
+        return deployment.generation if deployment else 0
 
     def _project_aliases(self) -> None:
         """Show the new roles in MLflow at once; while it is away they lag behind, and the controller makes up for it."""

@@ -1,5 +1,6 @@
 """The Python API: what each command does, as a function. ``import treadle`` offers all of them, as in ``treadle.train("churn")``."""
 
+from treadle.api.abtest import ab_report, ab_start, ab_stop
 from treadle.api.adopt import adopt, publish
 from treadle.api.audit import events, events_accept_restart, events_follow, events_verify
 from treadle.api.check import check
@@ -11,13 +12,16 @@ from treadle.api.keys import keys_create, keys_list, keys_revoke, keys_rotate
 from treadle.api.labels import labels_import
 from treadle.api.live import label, predict, predict_file, run_demo, run_loop, serve, simulate, up
 from treadle.api.look import diff, doctor, drift, schema, status, why
-from treadle.api.model import evaluate, gate, promote, rollback, train
+from treadle.api.model import evaluate, gate, promote, rollback, switch, train
 from treadle.api.recovery import backup, restore
 from treadle.api.replay import replay
 from treadle.api.retention import gc, reset
 from treadle.api.shadow import shadow
 
 __all__ = [
+    "ab_report",
+    "ab_start",
+    "ab_stop",
     "adopt",
     "approve",
     "backup",
@@ -58,6 +62,7 @@ __all__ = [
     "shadow",
     "simulate",
     "status",
+    "switch",
     "train",
     "up",
     "validate",

@@ -1,6 +1,7 @@
-"""Make versions and give them roles: train, evaluate, gate, promote, rollback."""
+"""Make versions and give them roles: train, evaluate, gate, promote, switch, rollback."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, overload
 
 from treadle.api.opening import Place, acting, opened
 from treadle.telling import Tell, nobody
@@ -79,10 +80,48 @@ def promote(model: str, version: int | None = None, *, workspace: Place = None) 
         return Loop(place, store).promote(find(place, model), version, actor=acting(place, "operate").name)
 
 
-def rollback(model: str, *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None) -> "Deployment":
-    """Bring back the roles of an older generation (``to``, or the last one with another champion) as a new one."""
+def switch(versions: Mapping[str, int], *, reason: str = "", workspace: Place = None) -> "list[Deployment]":
+    """Give a version of each of several models all traffic, in one transaction: all of them, or none.
+
+    Each needs what ``promote`` asks: the gate's verdict, which is asked for where none holds, and the people of the policy.
+
+    Args:
+        versions: number of the version by model, as in ``{"iris": 3, "churn": 5}``.
+        reason: why, for the record.
+        workspace: where; without it, the workspace of the current folder.
+
+    Raises:
+        NoneSwitched: one of them could not be, and the error says which and why; none was.
+    """
     from treadle.loop import Loop
     from treadle.projects import find
 
     with opened(workspace) as (place, store):
-        return Loop(place, store).rollback(find(place, model), reason=reason, actor=acting(place, "operate").name, to=to)
+        actor = acting(place, "operate").name
+        asked = [(find(place, model), version) for model, version in versions.items()]
+        return Loop(place, store).switch(asked, reason=reason, actor=actor)
+
+
+@overload
+def rollback(model: str, *, to: int | None = None, reason: str = ..., workspace: Place = None) -> "Deployment": ...
+@overload
+def rollback(model: list[str], *, to: None = None, reason: str = ..., workspace: Place = None) -> "list[Deployment]": ...
+def rollback(
+    model: str | list[str], *, to: int | None = None, reason: str = "Rolled back by hand.", workspace: Place = None
+) -> "Deployment | list[Deployment]":
+    """Bring back the roles of an older generation (``to``, or the last one with another champion) as a new one.
+
+    Of several models (a list of names) it is one transaction: all of them go back, or none, and a list comes back.
+
+    Raises:
+        NothingToRollBack, GenerationGone, RollbackRefused: there is none that can come back.
+        NoneSwitched: any of these, for one of several models.
+    """
+    from treadle.loop import Loop
+    from treadle.projects import find
+
+    with opened(workspace) as (place, store):
+        actor, loop = acting(place, "operate").name, Loop(place, store)
+        if isinstance(model, str):
+            return loop.rollback(find(place, model), reason=reason, actor=actor, to=to)
+        return loop.roll_back([find(place, one) for one in model], reason=reason, actor=actor)

@@ -8,6 +8,7 @@ import typer
 
 from treadle import __version__
 from treadle.cli import (
+    abtest,
     adopt,
     audit,
     check,
@@ -61,6 +62,7 @@ data.register(app)
 draft.register(app)
 adopt.register(app)
 model.register(app)
+abtest.register(app)
 live.register(app)
 labels.register(app)
 retention.register(app)

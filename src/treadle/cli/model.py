@@ -1,15 +1,19 @@
-"""Commands that make versions and give them roles: train, evaluate, gate, promote, rollback."""
+"""Commands that make versions and give them roles: train, evaluate, gate, promote, switch, rollback."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from treadle.cli.options import Json, ModelName, Reason, Seed, Version
+from treadle.cli.options import Json, ModelName, Reason, Seed, Version, named
+from treadle.cli.options import models as known
+
+if TYPE_CHECKING:
+    from treadle.state.deployments import Deployment
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (train, evaluate, gate, promote, rollback):
+    for command in (train, evaluate, gate, promote, switch, rollback):
         app.command()(command)
 
 
@@ -70,19 +74,47 @@ def promote(model: ModelName, version: Version = None, json: Json = False) -> No
     out.answer(deployment, json=json, text=f"{model} version {verdict.version} is champion in generation {deployment.generation}.")
 
 
+def switch(
+    versions: Annotated[list[str], typer.Argument(metavar="MODEL=VERSION...", help="Which version of which model, as in iris=3 churn=5.")],
+    reason: Reason = "",
+    json: Json = False,
+) -> None:
+    """Give a version of each of several models all traffic, in one transaction: all of them, or none."""
+    from treadle import api
+    from treadle.console import out
+
+    pairs = [named(text, int, "MODEL=VERSION, such as iris=3") for text in versions]
+    asked = dict(pairs)
+    twice = next((model for place, (model, _) in enumerate(pairs) if model in dict(pairs[:place])), None)
+    if twice is not None:
+        message = f"{twice} is named twice: a model has one champion."
+        raise typer.BadParameter(message)
+    with out.working(f"Switching {', '.join(asked)}"):
+        done = api.switch(asked, reason=reason)
+    told = "\n".join(f"{one.model} version {asked[one.model]} is champion in generation {one.generation}." for one in done)
+    out.answer(done, json=json, text=told)
+
+
 def rollback(
-    model: ModelName,
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names of the models.", autocompletion=known)],
     to: Annotated[
         int | None, typer.Option("--to", help="Generation whose roles come back; without it, the last one with another champion.")
     ] = None,
     reason: Reason = "Rolled back by hand.",
     json: Json = False,
 ) -> None:
-    """Bring back the roles of an older generation, as a new one."""
+    """Bring back the roles of an older generation, as a new one; of several models in one transaction: of all of them, or of none."""
     from treadle import api
     from treadle.console import out
 
-    with out.working(f"Rolling {model} back"):
-        deployment = api.rollback(model, to=to, reason=reason)
+    if len(models) > 1 and to is not None:
+        message = "--to names a generation of one model: give one MODEL, or leave --to out."
+        raise typer.BadParameter(message)
+    with out.working(f"Rolling {', '.join(models)} back"):
+        done = api.rollback(models, reason=reason) if len(models) > 1 else [api.rollback(models[0], to=to, reason=reason)]
+    out.answer(done if len(models) > 1 else done[0], json=json, text="\n".join(map(_back, done)))
+
+
+def _back(deployment: "Deployment") -> str:
     champion = deployment.champion.version if deployment.champion else "nobody"
-    out.answer(deployment, json=json, text=f"{model} is back at version {champion}, in generation {deployment.generation}.")
+    return f"{deployment.model} is back at version {champion}, in generation {deployment.generation}."

@@ -1,7 +1,8 @@
 """Arguments and options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -16,6 +17,25 @@ def models(incomplete: str) -> list[str]:
         return [name for name in names(Workspace.find()) if name.startswith(incomplete)]
     except TreadleError:
         return []
+
+
+Number = TypeVar("Number", int, float)
+
+
+def named(text: str, kind: Callable[[str], Number], wanted: str) -> tuple[str, Number]:
+    """Return the two halves of NAME=NUMBER.
+
+    Raises:
+        BadParameter: it is something else.
+    """
+    name, _, number = text.rpartition("=")
+    message = f"{text!r} is not {wanted}."
+    if not name:
+        raise typer.BadParameter(message)
+    try:
+        return name, kind(number)
+    except ValueError as error:
+        raise typer.BadParameter(message) from error
 
 
 ModelName = Annotated[

@@ -92,6 +92,51 @@ class NoCanary(TreadleError):
         super().__init__(f"{what}.", fix="`treadle status` shows which version has which role.")
 
 
+class ArmsInvalid(TreadleError):
+    """What was asked for is no A/B test."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(
+            f"This is no A/B test of {model}: {reason}.",
+            fix=f"For example `treadle ab start {model} 5=0.2 6=0.2`: version=share for each arm, and the champion keeps the rest.",
+        )
+
+
+class RolesTaken(TreadleError):
+    """A canary and an A/B test would run side by side, or two tests: neither could be read."""
+
+    def __init__(self, model: str, there: str) -> None:
+        super().__init__(
+            f"{model} has {there}: one comparison runs at a time.",
+            fix=f"`treadle ab stop {model}` ends an A/B test; a canary ends by itself.",
+        )
+
+
+class NoABTest(TreadleError):
+    """An A/B test was to be read or stopped, but there is none, or the version is no arm of it."""
+
+    def __init__(self, model: str, version: int | None = None) -> None:
+        what = f"No A/B test of {model} runs" if version is None else f"{model} version {version} is no arm of an A/B test"
+        super().__init__(
+            f"{what}.", fix=f"`treadle ab start {model} 5=0.2` starts one; `treadle status` shows which version has which role."
+        )
+
+
+class NoneSwitched(TreadleError):
+    """Several models were to be switched in one transaction, and one of them could not be: none was."""
+
+    def __init__(self, models: Iterable[str], sentence: str, following: str) -> None:
+        self.cause: TreadleError | None = None
+        super().__init__(f"None of {', '.join(models)} was switched. {sentence}", fix=following)
+
+    @classmethod
+    def because(cls, models: Iterable[str], cause: TreadleError) -> "NoneSwitched":
+        """Return the error that tells of the one that could not be."""
+        found = cls(models, cause.sentence, cause.fix)
+        found.cause, found.exit_code = cause, cause.exit_code
+        return found
+
+
 class VersionNameInvalid(TreadleError):
     """What a person typed names no version."""
 

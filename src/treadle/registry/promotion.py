@@ -3,18 +3,16 @@
 import math
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from treadle.bundle.manifest import MANIFEST_FILE
-from treadle.bundle.place import BundlePlace
-from treadle.engine.session import Engine
-from treadle.errors import BundleInvalid, BundleNotFound, GenerationGone, NoCanary, NotPermitted
+from treadle.errors import NoCanary, NotPermitted, RolesTaken
 from treadle.projects import Project
-from treadle.registry import admission, evidence, gate
+from treadle.registry import admission, evidence, gate, roles
 from treadle.registry.evidence import Candidate, Jury
+from treadle.registry.roles import Asked, Change
 from treadle.registry.tracking import Tracking
 from treadle.settings import Workspace
 from treadle.state import deployments, events, verdicts
@@ -98,14 +96,11 @@ def promote(  # noqa: PLR0913 - a change of roles names everything that it rests
         GenerationConflict: somebody else was first.
     """
     digest = _servable(workspace, project, version)
+    if digest != verdict.digest:
+        verdict = replace(verdict, digest=digest)  # what is refused then says so
     with store.write() as conn:
         events.lock(conn)  # what is read from here on is true when it commits
-        _require_there(workspace, digest)
-        present = admission.require_permitted(conn, project, (version, digest), verdict)
-        admission.require_agreed(conn, project, verdict, at)
-        slots = deployments.promoted(present, Slot("champion", version, digest, 1.0))
-        reason = f"Version {version} passed the gate and takes all traffic."
-        return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=verdict.id, at=at, actor=actor)
+        return roles.take(workspace, conn, Asked(project, version), verdict, Change(actor, at))
 
 
 def start_canary(  # noqa: PLR0913 - as promote
@@ -116,11 +111,13 @@ def start_canary(  # noqa: PLR0913 - as promote
     weight = project.contract.policy.rollout.weight
     with store.write() as conn:
         events.lock(conn)  # what is read from here on is true when it commits
-        _require_there(workspace, digest)
+        roles.require_there(workspace, digest)
         present = admission.require_permitted(conn, project, (version, digest), verdict)
         admission.require_agreed(conn, project, verdict, at)
         if present is None:
             raise NotPermitted(project.name, version, "there is no champion that a canary could be compared with.")
+        if present.arms:
+            raise RolesTaken(project.name, "an A/B test")
         slots = deployments.with_canary(present, version, digest, weight)
         reason = f"Version {version} passed the gate and answers {weight:.0%} of the traffic as canary."
         return _insert(conn, project.name, present, slots=slots, reason=reason, verdict=verdict.id, at=at, actor=actor)
@@ -184,41 +181,8 @@ def rollback(  # noqa: PLR0913 - as promote
         GenerationGone: a bundle that it needs was removed.
         BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: a bundle can no longer be served.
     """
-    with store.write() as conn:
-        events.lock(conn)
-        present = deployments.current(conn, model)
-        expected = present.generation if present else 0
-        back = deployments.rollback(conn, model, expected=expected, reason=reason, at=at, actor=actor, to=to)
-        admission.require_unrefused(conn, back)  # an error takes the new generation back
-        _load_all(workspace, conn, back)
+    (back,) = roles.roll_back(workspace, store, {model: to}, Change(actor, at, reason))
     return back
-
-
-def _load_all(workspace: Workspace, conn: Connection, back: Deployment) -> None:
-    """Load every version of a generation that comes back."""
-    try:
-        for slot in back.slots:
-            load(workspace, back.model, slot.version, slot.digest)
-    except BundleNotFound as error:
-        older, place = deployments.history(conn, back.model)[:-1], BundlePlace.of(workspace)
-        source = next(item for item in reversed(older) if set(deployments.without_canary(item)) == set(back.slots))
-        there = [item.generation for item in older[:-1] if all(place.has(each.digest) for each in deployments.without_canary(item))]
-        raise GenerationGone(back.model, source.generation, slot.version, slot.digest, there) from error
-
-
-def _require_there(workspace: Workspace, digest: str) -> None:
-    """Refuse a bundle that has been cleared away since it was looked at; under the write lock it cannot go any more.
-
-    One that only this host has, because another one cleared the shared place, is brought there again.
-
-    Raises:
-        BundleNotFound: it is gone.
-        RemoteUnavailable: it cannot be seen to that every host can have it.
-    """
-    place = BundlePlace.of(workspace)
-    if not place.has(digest):
-        raise BundleNotFound(digest, place.folder, place.shared)
-    place.share(digest)
 
 
 def load(workspace: Workspace, model: str, version: int, digest: str) -> Candidate:
@@ -227,19 +191,14 @@ def load(workspace: Workspace, model: str, version: int, digest: str) -> Candida
     Raises:
         BundleNotFound, BundleCorrupt, BundleInvalid, GraphInvalid, InferenceFailed: it cannot be served.
     """
-    bundle = BundlePlace.of(workspace).get(digest)
-    if bundle.manifest.model != model:
-        raise BundleInvalid(MANIFEST_FILE, f"is of {bundle.manifest.model}, not of {model}")
-    engine = Engine(bundle)
-    engine.warm(rows=1)
+    bundle, engine = roles.loaded(workspace, model, digest)
     return Candidate(version, bundle, engine)
 
 
 def _servable(workspace: Workspace, project: Project, version: int) -> str:
     """Return the digest that MLflow has for a version, if its bundle can be served, by every host that shares a place with this one."""
     digest = Tracking(workspace).version(project.name, version).digest
-    load(workspace, project.name, version, digest)
-    BundlePlace.of(workspace).share(digest)
+    roles.servable(workspace, project.name, digest)
     return digest
 
 

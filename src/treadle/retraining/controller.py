@@ -16,12 +16,13 @@ from sqlalchemy import Connection
 
 from treadle.bundle.place import BundlePlace
 from treadle.data.snapshot import SnapshotPlace
-from treadle.errors import LeaseLost, StoreUnavailable, TreadleError
+from treadle.errors import LeaseLost, NoABTest, StoreUnavailable, TreadleError
 from treadle.monitoring.alarms import alarms, cleared
 from treadle.monitoring.metrics import ControllerMetrics
 from treadle.monitoring.observe import Observation, observe
 from treadle.projects import Project, find
-from treadle.registry import aliases
+from treadle.registry import aliases, roles
+from treadle.registry.roles import Change
 from treadle.registry.tracking import Tracking
 from treadle.retraining.decide import decide
 from treadle.retraining.situation import read_situation
@@ -197,6 +198,7 @@ class Controller:
         observation = observe(self._store, self._bundles, project, now=now)
         self._metrics.observed(project.name, observation)
         self._keep_episodes(project, observation)
+        self._take_refused_arms_out(project)
         self._open_turn(project, now)
         self._step(project)
 
@@ -221,6 +223,15 @@ class Controller:
                 episodes.close_episode(conn, one, outcome="recovered", at=now)
             for one in old:
                 episodes.close_episode(conn, one, outcome="superseded", at=now)
+
+    def _take_refused_arms_out(self, project: Project) -> None:
+        """Take what a person has refused out of the A/B test, also while the loop is paused."""
+        now = self._clock()
+        with self._store.read() as conn:
+            refused = roles.refused_arms(conn, project, now)
+        for arm, sentence in refused:
+            with suppress(NoABTest):  # somebody else was first
+                roles.stop_test(self._store, project.name, Change("treadle", now, sentence), version=arm.version)
 
     def _open_turn(self, project: Project, now: float) -> None:
         with self._store.read() as conn:

@@ -23,6 +23,7 @@ from treadle.errors import (
     ModelNotServed,
     NoCanary,
     NotPermitted,
+    RolesTaken,
     StoreUnavailable,
     TrackingUnavailable,
     TreadleError,
@@ -90,7 +91,7 @@ class Desk:
 
 Step = Callable[[Desk, Project, Turn], Result]
 
-PASSING = (StoreUnavailable, TrackingUnavailable, LeaseLost, GenerationConflict, NotPermitted, ConsentMissing, NoCanary)
+PASSING = (StoreUnavailable, TrackingUnavailable, LeaseLost, GenerationConflict, NotPermitted, ConsentMissing, NoCanary, RolesTaken)
 """What the next round may find otherwise: a part that is away, or somebody else who was first."""
 
 REJECTED = "rejected"
@@ -188,6 +189,8 @@ def judge(desk: Desk, project: Project, turn: Turn) -> Result:
     """Gate the challenger against the champion on later, labelled rows of other entities, and start the canary."""
     version, digest, cut = turn.data["version"], turn.data["digest"], turn.data["cut"]
     deployment = _deployment(desk, project)
+    if deployment.arms:
+        return None  # one comparison runs at a time: the challenger is judged when the A/B test has ended
     begun = deployment.canary is not None and deployment.canary.digest == digest
     frame, _ = desk.snapshots.load(project.name, turn.data["snapshot"])
     interface = desk.bundles.interface(digest)  # not the contract's, which may have changed since the training
@@ -242,6 +245,8 @@ def consent(desk: Desk, project: Project, turn: Turn) -> Result:
         return End(REJECTED, standing.sentence)
     if not standing.given:
         return _out_of_patience(desk, project, turn, standing.sentence, outcome="no consent")
+    if deployment.arms:
+        return None  # as in judge
     started = promotion.start_canary(desk.workspace, desk.store, project, version, verdict, at=now)
     return _on_to_canary(started, turn.data["rehearsed"])
 

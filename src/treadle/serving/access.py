@@ -24,9 +24,11 @@ TABLE: dict[str, Rule] = {
     "ready": Rule("nothing", "nothing"),
     "predict": Rule("predict", "predict"),
     "labels": Rule("label", "label"),
-    # Reading tells names, schemas, metrics and lineage; writing is to approve and to reject.
+    # Reading tells names, schemas, metrics and lineage; writing is to approve and to reject, but see OPERATES.
     "models": Rule("key", "approve"),
     "metrics": Rule("key", "key"),
+    # Roles of several models at once.
+    "deployments": Rule("key", "operate"),
     "admin": Rule("operate", "operate"),
     # The pages of the API, which a browser reads.
     "docs": Rule("key", "key"),
@@ -38,6 +40,9 @@ TABLE: dict[str, Rule] = {
 
 OTHERWISE = Rule("key", "key")
 """For a path that is none: its 404 is for those who have a key."""
+
+OPERATES = ("/rollback", "/ab", "/ab/stop")
+"""How the paths under /models end that change roles; they ask what the commands of the same name ask."""
 
 AUDITED: frozenset[Needs] = frozenset({"operate", "approve", "admin"})
 """A call that needs one of these is an event, with the name of the caller."""
@@ -51,4 +56,7 @@ _WRITES = {part: rule.writes for part, rule in TABLE.items()}
 def needs(method: str, path: str) -> Needs:
     """Return what a request asks of its caller."""
     part = path[1:].partition("/")[0]
-    return _READS.get(part, OTHERWISE.reads) if method in READS else _WRITES.get(part, OTHERWISE.writes)
+    if method in READS:
+        return _READS.get(part, OTHERWISE.reads)
+    asked = _WRITES.get(part, OTHERWISE.writes)
+    return "operate" if asked == "approve" and path.endswith(OPERATES) else asked

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
@@ -19,32 +20,35 @@ from treadle import __version__
 from treadle.engine.encode import example
 from treadle.errors import ANY_MODEL, FieldProblem, RequestInvalid, TreadleError
 from treadle.serving import schemas
+from treadle.serving.admin import Admin, Asking, Back, Start, Stop, Versions, body, schema
 from treadle.serving.hot import HotPath
 from treadle.serving.inference import Inference
 from treadle.serving.loaded import Refusal, Routes
 from treadle.serving.metrics import scrape
 from treadle.serving.people import People
 from treadle.serving.request import REQUEST_ID, decoded, member, read, request_id
-from treadle.serving.schemas import ConsentTaken, Health, ModelDetail, Models, ModelSummary, Ready
+from treadle.serving.schemas import ABReport, ConsentTaken, Health, ModelDetail, Models, ModelSummary, Ready, Switched
 from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
 from treadle.serving.tracing import OFF, Tracing
 from treadle.state.consents import Decision, why
+from treadle.state.deployments import Deployment
 
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="Number of the version.")]
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - the parts of a worker, all by name
     inference: Inference,
     registry: CollectorRegistry,
     *,
     people: People | None = None,
+    admin: Admin | None = None,
     clock: Callable[[], float] = time.time,
     lifespan: Lifespan[FastAPI] | None = None,
     tracing: Tracing = OFF,
 ) -> HotPath:
     """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process.
 
-    Without ``people`` nobody can agree to a version here.
+    Without ``people`` nobody can agree to a version here, and without ``admin`` nobody can change a role.
     """
     # The pages of the API come from this process: a browser without internet shows them too.
     app = FastAPIOffline(
@@ -57,6 +61,8 @@ def create_app(
     _add_models(app, inference)
     if people is not None:
         _add_consents(app, inference, people, clock)
+    if admin is not None:
+        _add_roles(app, admin)
     _add_state(app, inference, registry)
     app.add_middleware(RequestIds, tracing=tracing)
     app.openapi = _OpenApi(app.openapi, inference)  # type: ignore[method-assign]
@@ -108,6 +114,43 @@ def _add_consents(app: FastAPI, inference: Inference, people: People, clock: Cal
     @app.post("/models/{model}/versions/{version}/reject", summary="Refuse a version that the gate has let pass", **documented)
     async def reject(request: Request, model: str, version: VersionNumber) -> ConsentTaken:
         return await say(request, "reject", (model, version))
+
+
+def _add_roles(app: FastAPI, admin: Admin) -> None:
+    """Add the routes that change roles, and that tell what an A/B test has shown."""
+
+    async def done(request: Request, kind: type[Asking], change: Callable[[str, Asking], list[Deployment]]) -> Switched:
+        actor = await asyncio.to_thread(admin.actor, request)
+        return Switched.of(await asyncio.to_thread(change, actor, await body(request, kind)))
+
+    def documented(kind: type[Struct], example: object) -> dict[str, Any]:
+        return {"tags": ["roles"], "responses": schemas.ERRORS, "openapi_extra": schema(kind, example)}
+
+    because = "Errors rose after the release."
+
+    @app.post("/models/{model}/rollback", summary="Bring back an older generation's roles", **documented(Back, {"reason": because}))
+    async def rollback(request: Request, model: str) -> Switched:
+        return await done(request, Back, lambda actor, asked: admin.roll_back(actor, model, asked))
+
+    @app.post(
+        "/deployments",
+        summary="Give versions of several models all traffic, in one transaction",
+        **documented(Versions, {"reason": "They belong together.", "models": {"iris": 3, "churn": 5}}),
+    )
+    async def switch(request: Request) -> Switched:
+        return await done(request, Versions, admin.switch)
+
+    @app.post("/models/{model}/ab", summary="Start an A/B test", **documented(Start, {"reason": "Compare them.", "arms": {"5": 0.2}}))
+    async def start(request: Request, model: str) -> Switched:
+        return await done(request, Start, lambda actor, asked: admin.start(actor, model, asked))
+
+    @app.post("/models/{model}/ab/stop", summary="End an A/B test", **documented(Stop, {"reason": "It is better.", "promote": 5}))
+    async def stop(request: Request, model: str) -> Switched:
+        return await done(request, Stop, lambda actor, asked: admin.stop(actor, model, asked))
+
+    @app.get("/models/{model}/ab", tags=["roles"], summary="What an A/B test has shown so far", responses=schemas.ERRORS)
+    async def report(model: str) -> ABReport:
+        return ABReport.of(await asyncio.to_thread(admin.report, model))
 
 
 def _add_state(app: FastAPI, inference: Inference, registry: CollectorRegistry) -> None:

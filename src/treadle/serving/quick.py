@@ -15,7 +15,7 @@ from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.routing import Table, choose
-from treadle.serving.spool import PredictionRecord, Record
+from treadle.serving.spool import PredictionRecord, Record, answer
 from treadle.state.deployments import Slot
 
 Clock = Callable[[], float]

@@ -3,15 +3,20 @@
 What is the same for all models is a pydantic model; what each model defines for itself is a part of the OpenAPI description.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from treadle.engine.encode import example, row_model
+from treadle.registry.abtest import Side
+from treadle.registry.trial import Trial
 from treadle.serving.access import needs
 from treadle.serving.inference import BATCH_ROWS
 from treadle.serving.labels import Label
 from treadle.spec import Interface
+from treadle.state.deployments import Deployment
 
 LENGTH = {
     "name": "Inference-Header-Content-Length",
@@ -130,6 +135,123 @@ class ConsentTaken(BaseModel):
     decision: Literal["approve", "reject"]
     actor: str
     verdict: str | None
+
+
+class Given(BaseModel):
+    """One version in one role; ``weight`` is its share of the traffic."""
+
+    role: Literal["champion", "canary", "arm", "fallback"]
+    version: int
+    weight: float
+
+
+class Changed(BaseModel):
+    """The new generation of one model."""
+
+    model: str
+    generation: int
+    roles: list[Given]
+    reason: str
+    actor: str
+
+
+class Switched(BaseModel):
+    """What was changed, in one transaction; every worker follows within the pause of ``poll_seconds``, a quarter of a second at most."""
+
+    deployments: list[Changed]
+
+    @classmethod
+    def of(cls, made: Sequence[Deployment]) -> "Switched":
+        """Return what is told of new generations."""
+        return cls(
+            deployments=[
+                Changed(
+                    model=one.model,
+                    generation=one.generation,
+                    roles=[Given(role=slot.role, version=slot.version, weight=slot.weight) for slot in one.slots],
+                    reason=one.reason,
+                    actor=one.actor,
+                )
+                for one in made
+            ]
+        )
+
+
+class Compared(BaseModel):
+    """How one version of an A/B test does: rows routed to it, how many have a label, and the metric on those with its interval.
+
+    ``gain`` is what an arm is better by than the champion (for errors too), with the interval and the p-value of that; the champion has
+    none. What is not defined yet is null.
+    """
+
+    version: int
+    role: Literal["champion", "arm"]
+    weight: float
+    answered: int
+    failed: int
+    labelled: int
+    entities: int
+    value: float | None
+    low: float | None
+    high: float | None
+    outcome: Literal["better", "worse", "open", "early"] | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    p_value: float | None = None
+    needed: int | None = None
+    sentence: str = ""
+
+
+class ABReport(BaseModel):
+    """What an A/B test has shown; ``since`` and ``until`` (epoch seconds) bound when the rows were predicted that count."""
+
+    model: str
+    generation: int
+    since: float
+    until: float
+    metric: str
+    alpha: float
+    versions: list[Compared]
+
+    @classmethod
+    def of(cls, trial: Trial) -> "ABReport":
+        """Return what is told of a test."""
+        found = trial.report
+        return cls(
+            model=trial.model,
+            generation=trial.generation,
+            since=trial.since,
+            until=trial.until,
+            metric=found.metric,
+            alpha=found.alpha,
+            versions=[
+                Compared(**_side(found.champion, trial), role="champion"),
+                *(
+                    Compared(
+                        **_side(arm.side, trial),
+                        role="arm",
+                        outcome=arm.outcome,
+                        gain=_number(arm.gain),
+                        gain_low=_number(arm.low),
+                        gain_high=_number(arm.high),
+                        p_value=arm.p_value,
+                        needed=arm.needed,
+                        sentence=arm.sentence,
+                    )
+                    for arm in found.arms
+                ),
+            ],
+        )
+
+
+def _side(side: Side, trial: Trial) -> dict[str, Any]:
+    counts = {name: getattr(side, name) for name in ("version", "answered", "failed", "labelled", "entities")}
+    return {**counts, "weight": trial.weights[side.version], **{name: _number(getattr(side, name)) for name in ("value", "low", "high")}}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 REASON = {

@@ -31,6 +31,26 @@ STATUS: dict[type[TreadleError], HTTPStatus] = {
     errors.BreakerOpen: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.VersionNotDeployed: HTTPStatus.NOT_FOUND,
+    # Of a change of roles: it was right to ask, but not as things are now.
+    errors.GenerationConflict: HTTPStatus.CONFLICT,
+    errors.NotPermitted: HTTPStatus.CONFLICT,
+    errors.ConsentMissing: HTTPStatus.CONFLICT,
+    errors.RolesTaken: HTTPStatus.CONFLICT,
+    errors.RollbackRefused: HTTPStatus.CONFLICT,
+    errors.NothingToRollBack: HTTPStatus.CONFLICT,
+    errors.BundleNotFound: HTTPStatus.CONFLICT,
+    errors.BundleCorrupt: HTTPStatus.CONFLICT,
+    errors.BundleInvalid: HTTPStatus.CONFLICT,
+    errors.GraphInvalid: HTTPStatus.CONFLICT,
+    errors.InferenceFailed: HTTPStatus.CONFLICT,
+    errors.ArmsInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NoABTest: HTTPStatus.NOT_FOUND,
+    errors.NotDeployed: HTTPStatus.NOT_FOUND,
+    errors.VersionNotFound: HTTPStatus.NOT_FOUND,
+    errors.ProjectNotFound: HTTPStatus.NOT_FOUND,
+    errors.ContractInvalid: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RemoteUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 RETRY_AFTER: dict[type[TreadleError], int] = {
@@ -38,6 +58,7 @@ RETRY_AFTER: dict[type[TreadleError], int] = {
     errors.ModelNotReady: 5,
     errors.ModelBusy: 1,
     errors.DeploymentsUnknown: 1,
+    errors.StoreUnavailable: 1,
 }
 """Seconds after which it is worth asking again, where the fault can pass without the caller; proxies and clients read it."""
 
@@ -48,7 +69,9 @@ FAILED = ("The server failed on this request.", "Its log says why.")
 
 def status_of(error: TreadleError) -> HTTPStatus:
     """Return the status of an error; one that is not listed is a fault of ours."""
-    return STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, errors.NoneSwitched) and error.cause is not None:
+        return status_of(error.cause)
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def headers_of(error: TreadleError) -> dict[str, str] | None:

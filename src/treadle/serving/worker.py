@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from types import FrameType
@@ -18,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from treadle.bundle.place import BundlePlace
 from treadle.identity import pseudonyms
+from treadle.serving.admin import Admin
 from treadle.serving.app import create_app
 from treadle.serving.follower import Follower
 from treadle.serving.guard import Guard, security_headers
@@ -50,6 +52,7 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
     inference = Inference(spool, metrics)
     tracing = tracing_of(settings)
     people = People(workspace, lambda: Store(workspace.store_url))
+    admin = Admin(workspace, lambda: Store(workspace.store_url), people=people, clock=time.time)
     memory = Memory(workspace.home / "serving" / "followed.json")
     follower = Follower(
         inference,
@@ -82,7 +85,7 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
         spool.close()
         await asyncio.to_thread(tracing.close)
 
-    app = create_app(inference, registry, people=people, lifespan=lifespan, tracing=tracing)
+    app = create_app(inference, registry, people=people, admin=admin, lifespan=lifespan, tracing=tracing)
     return Guard(app, workspace, refused=metrics.refused, log=inference.log)
 
 

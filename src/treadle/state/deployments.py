@@ -54,6 +54,11 @@ class Deployment:
         return self._in_role("canary")
 
     @property
+    def arms(self) -> Slots:
+        """The versions that an A/B test compares with the champion; empty while there is none."""
+        return tuple(slot for slot in self.slots if slot.role == "arm")
+
+    @property
     def fallback(self) -> Slot | None:
         """The former champion, which answers when the champion fails."""
         return self._in_role("fallback")
@@ -155,8 +160,8 @@ def rollback(  # noqa: PLR0913 - as insert
     if back is None:
         raise NothingToRollBack(model, to, [item.generation for item in known[:-1]])
     told = f"Back to generation {back.generation}: {reason}"
-    # A canary of then has no turn that watches it now.
-    return insert(conn, model, expected=expected, slots=without_canary(back), reason=told, at=at, verdict=back.verdict, actor=actor)
+    # A canary of then has no turn that watches it now, and an A/B test of then nobody who waits for it.
+    return insert(conn, model, expected=expected, slots=settled(back), reason=told, at=at, verdict=back.verdict, actor=actor)
 
 
 def before(known: Sequence[Deployment]) -> Deployment | None:
@@ -192,6 +197,43 @@ def without_canary(present: Deployment) -> Slots:
         for slot in present.slots
         if slot.role != "canary"
     )
+
+
+def with_arms(present: Deployment, arms: Sequence[Slot]) -> Slots:
+    """Return the slots with exactly these arms; the champion has what they leave, and a canary goes."""
+    rest = 1.0 - math.fsum(arm.weight for arm in arms)
+    kept = [slot for slot in settled(present) if slot.role != "champion"]
+    champion = (Slot("champion", slot.version, slot.digest, rest) for slot in present.slots if slot.role == "champion")
+    return (*champion, *arms, *kept)
+
+
+def settled(present: Deployment) -> Slots:
+    """Return the slots without a canary and without arms: the champion has all traffic."""
+    return tuple(
+        Slot("champion", slot.version, slot.digest, 1.0) if slot.role == "champion" else slot
+        for slot in present.slots
+        if slot.role in {"champion", "fallback"}
+    )
+
+
+def ab_since(known: Sequence[Deployment]) -> float | None:
+    """Return when (epoch seconds) the A/B test began that runs now, of all generations of one model, oldest first; None if none runs.
+
+    A test is one champion with the same arms and weights: where one of them changes another test begins, because rows of before and after
+    cannot be added up.
+    """
+    if not known or not known[-1].arms:
+        return None
+    now, since = _tested(known[-1]), known[-1].at
+    for item in reversed(known):
+        if _tested(item) != now:
+            break
+        since = item.at
+    return since
+
+
+def _tested(item: Deployment) -> frozenset[tuple[str, str, float]]:
+    return frozenset((slot.role, slot.digest, slot.weight) for slot in item.slots if slot.weight > 0)
 
 
 def _is_before(older: Deployment, present: Deployment) -> bool:

@@ -26,6 +26,9 @@ Missing = Literal["exclude", "negative"]
 
 PREDICTION_COLUMNS = tuple(predictions.c.keys())
 _MODEL, _REQUEST_ID, _ENTITY = map(PREDICTION_COLUMNS.index, ("model", "request_id", "entity"))
+_ROUTED = and_(predictions.c.fallback == false(), predictions.c.role != "pinned")
+"""Rows that a version met because they were routed to it: calls that name a version, or are answered by another, are no sample."""
+
 _LABEL_COLUMNS = ("label_id", "model", "prediction_id", "request_id", "entity", "value", "event_at", "received_at")
 
 
@@ -224,8 +227,11 @@ def labelled(  # noqa: PLR0913 - a window, the shape of its rows and what a miss
     negative: str | None = None,
     limit: int | None = None,
     digest: str | None = None,
+    routed: bool = False,
 ) -> LabelledRows:
     """Return the answered rows predicted in (``since``, ``until``] with their labels, ordered by time and id; only those of ``digest``.
+
+    ``routed``: only those that the version answered because they were routed to it, not in place of one that failed, nor by name.
 
     The label with the last event time wins. A row without one is left out, or counts as ``negative`` where ``missing`` says
     so. Rows of another shape (of a version with other features) are left out. Of more than ``limit`` rows the newest are kept.
@@ -236,7 +242,11 @@ def labelled(  # noqa: PLR0913 - a window, the shape of its rows and what a miss
     label = func.coalesce(value.scalar_subquery(), literal(negative)).label("label")
     shape = and_(func.length(predictions.c.row) == 4 * n_features, func.length(predictions.c.scores) == 4 * n_scores)
     asked = _rows(label).where(_answered(model, since, until, counted), shape)
-    found = _newest(conn, asked if digest is None else asked.where(predictions.c.digest == digest), limit)
+    if digest is not None:
+        asked = asked.where(predictions.c.digest == digest)
+    if routed:
+        asked = asked.where(_ROUTED)
+    found = _newest(conn, asked, limit)
     return LabelledRows(**_columns(found, n_features, n_scores), labels=[row.label for row in found])
 
 
@@ -274,14 +284,25 @@ def answered_after(conn: Connection, model: str, last: tuple[float, str], *, unt
     return [Answered(*row) for row in conn.execute(asked.order_by(each.at, each.prediction_id).limit(limit))]
 
 
+def routed_counts(conn: Connection, model: str, *, since: float, until: float) -> dict[str, tuple[int, int]]:
+    """Return by bundle how many rows in (``since``, ``until``] were answered and how many failed, of those that were routed to it."""
+    each = predictions.c
+    asked = select(each.digest, each.status, func.count().label("rows")).where(
+        each.model == model, each.at > since, each.at <= until, _ROUTED
+    )
+    found: defaultdict[str, dict[bool, int]] = defaultdict(dict)
+    for row in conn.execute(asked.group_by(each.digest, each.status)):
+        found[row.digest][row.status == "ok"] = row.rows
+    return {digest: (counted.get(True, 0), counted.get(False, 0)) for digest, counted in found.items()}
+
+
 def canary_counts(conn: Connection, model: str, *, since: float) -> Mapping[int, Served]:
     """Return how each version did on the traffic routed to it after ``since``; a version without traffic has 0 rows.
 
     Answers in place of a version that failed, and of one that the caller has named, are not counted: they are no sample of traffic.
     """
     chosen = select(predictions.c.version, predictions.c.status, predictions.c.seconds)
-    chosen = chosen.where(predictions.c.model == model, predictions.c.at > since, predictions.c.fallback == false())
-    chosen = chosen.where(predictions.c.role != "pinned")
+    chosen = chosen.where(predictions.c.model == model, predictions.c.at > since, _ROUTED)
     seconds: defaultdict[int, list[float]] = defaultdict(list)
     failed: defaultdict[int, int] = defaultdict(int)
     for version, status, took in conn.execute(chosen):

@@ -395,7 +395,7 @@ def test_every_example_of_the_description_works_and_answers_as_described(live: S
     tried = []
 
     for path, operations in described["paths"].items():
-        if "post" not in operations or "{" in path:  # those that every model has need a key, see test_people
+        if "post" not in operations or "{" in path or path == "/deployments":  # these need a key, see test_people and test_admin
             continue
         content = operations["post"]["requestBody"]["content"]["application/json"]
         answer = live.ask("POST", path, json=content["example"])

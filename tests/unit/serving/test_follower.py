@@ -13,6 +13,7 @@ from tests import small_bundles
 from tests.small_service import Service
 from treadle.errors import DeploymentsUnknown, ModelNotReady, StoreUnavailable
 from treadle.serving.follower import RETRY_SECONDS
+from treadle.state import deployments
 from treadle.state.store import Store, open_store
 
 
@@ -279,3 +280,19 @@ def test_a_memory_that_cannot_be_written_keeps_nobody_from_following(service: Se
     service.follow(service.slot(small_bundles.answering(), 1))
     assert service.predict()["version"] == 1
     assert [path.name for path in tmp_path.iterdir() if "followed" in path.name] == ["followed.json"]
+
+
+def test_a_rollback_needs_nothing_from_the_disk_and_one_look(service: Service) -> None:
+    """The former champion is held as the fallback: it answers again though its bundle has gone, and is the very one that was loaded."""
+    first, second = service.slot(small_bundles.answering(), 1), service.slot(small_bundles.answering(1), 2)
+    service.follow(first)
+    service.follow(second, service.slot(small_bundles.answering(), 1, "fallback", 0.0))
+    held = service.inference.routes.loaded[first.digest]
+    shutil.rmtree(service.bundles)
+
+    with service.store.write() as conn:
+        deployments.rollback(conn, "churn", expected=2, reason="Worse.", at=service.now)
+    service.follower.look()
+
+    assert service.predict()["version"] == 1
+    assert service.inference.routes.loaded[first.digest] is held
