@@ -16,9 +16,7 @@ from tests.fuzz.server import Server
 
 def main(argv: Sequence[str]) -> int:
     """Ask for as long as the arguments say; return how many kinds of failure there were."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/fuzz", description="Ask the running service everything that its OpenAPI allows, and more."
-    )
+    parser = argparse.ArgumentParser(prog="scripts/fuzz", description="Ask the running service all that its OpenAPI allows, and more.")
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=Path, help="file that tells, after each round, what was seen")

@@ -94,9 +94,7 @@ class Found:
 
 def fuzz(server: Server, found: Found, *, seed: int, seconds: float, examples: int = 100, coverage: bool = True) -> None:
     """Ask ``server`` for at most so many ``seconds``, with up to so many ``examples`` of each operation in each way of making them."""
-    description = httpx.get(f"{server.url}/openapi.json", headers=server.headers, timeout=60).json()
-    if server.token:
-        description = asking(description)
+    description = described(server)
     settings: dict[str, Any] = {
         "seed": seed,
         "max-time": max(int(seconds), 1),
@@ -131,9 +129,10 @@ def _is_ours(_context: HookContext, failure: Failure, _case: Case, response: Res
     return not problems or not all(any(words in problem["allowed"] for words in UNSAID) for problem in problems)
 
 
-def asking(description: dict[str, Any]) -> dict[str, Any]:
-    """Return the description as it holds for a service that has keys: there "no key" is no way to ask."""
-    return {**description, "security": [one for one in description["security"] if one]}
+def described(server: Server) -> dict[str, Any]:
+    """Return what a server says of itself; where it has keys, "no key" is no way to ask."""
+    description: dict[str, Any] = httpx.get(f"{server.url}/openapi.json", headers=server.headers, timeout=60).json()
+    return {**description, "security": [one for one in description["security"] if one]} if server.token else description
 
 
 def replay(server: Server, kept: Kept) -> tuple[int, str]:
