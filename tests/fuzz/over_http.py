@@ -167,9 +167,9 @@ def rounds(servers: list[Server], *, seed: int, seconds: float) -> Iterator[tupl
     found, end = Found(), time.monotonic() + seconds
     number = 0
     while (left := end - time.monotonic()) > 1:
-        # What is enumerated is the same in every round; the first two, one for each server, are enough.
-        server = servers[number % len(servers)]
-        fuzz(server, found, seed=seed + number, seconds=left, examples=150, coverage=number < len(servers))
+        # What is enumerated is the same in every round; the first two, one for each server, are enough. None may take all of the time.
+        server, share = servers[number % len(servers)], max(seconds / 2 / len(servers), 30)
+        fuzz(server, found, seed=seed + number, seconds=min(left, share), examples=150, coverage=number < len(servers))
         number += 1
         yield number, found
 
