@@ -67,9 +67,10 @@ class Server:
         return {"X-API-Key": self.token} if self.token else {}
 
     def faults(self) -> str:
-        """Return what the worker has logged: nothing, as long as no request was too much for it."""
+        """Return what the worker has logged, but for what uvicorn says of bytes that are no HTTP: nothing, if no request was too much."""
         path = Workspace.find(self._root).home / "logs" / "worker-1.log"
-        return path.read_text() if path.exists() else ""
+        lines = path.read_text().splitlines() if path.exists() else []
+        return "\n".join(line for line in lines if line and "Invalid HTTP request received." not in line)
 
     def _ready(self) -> bool:
         try:
