@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -39,7 +39,7 @@ class Server:
                 digest = small_bundles.put(workspace.bundle_dir, GRAPHS[model], interface, model).digest
                 slots = [Slot("champion", 1, digest, 1.0)]
                 deployments.insert(conn, model, expected=0, slots=slots, reason="to be fuzzed", at=time.time())
-            facts = {"passed": True, "reasons": (), "policy_digest": "p", "evidence": {}, "at": time.time()}
+            facts: dict[str, Any] = {"passed": True, "reasons": (), "policy_digest": "p", "evidence": {}, "at": time.time()}
             verdicts.record(conn, Verdict("v1", "churn", JUDGED, "d" * 64, "gate", **facts))
         self.log = root / "serve.log"
         self._root = root

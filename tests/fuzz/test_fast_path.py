@@ -12,6 +12,8 @@ import pytest
 from tests.fuzz import agreement
 from tests.fuzz.agreement import Both, Difference, Disagreement
 from tests.fuzz.small_models import CHURN, MODELS
+from treadle.engine.encode import row_model
+from treadle.serving.request import decoded
 from treadle.spec import NumberFeature
 
 CORPUS = Path(__file__).parent.parent / "corpus" / "fast_path"
@@ -54,7 +56,7 @@ def test_a_body_on_which_they_differ_is_named(both: dict[str, Both], body: bytes
 
 def test_a_body_that_only_ours_accepts_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = CHURN.model_copy(update={"features": (NumberFeature(name="tenure", type="integer", min=0, max=9), *CHURN.features[1:])})
-    real = agreement.row_model
+    real = row_model
     monkeypatch.setattr(agreement, "row_model", lambda _interface: real(narrow))
     pair = Both(CHURN)
 
@@ -66,7 +68,7 @@ def test_a_body_that_only_ours_accepts_is_a_disagreement(monkeypatch: pytest.Mon
 
 def test_a_body_that_only_fastapi_accepts_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = CHURN.model_copy(update={"features": (NumberFeature(name="tenure", type="integer"), *CHURN.features[1:])})
-    real = agreement.row_model
+    real = row_model
     monkeypatch.setattr(agreement, "row_model", lambda _interface: real(wide))
     pair = Both(CHURN)
 
@@ -77,7 +79,7 @@ def test_a_body_that_only_fastapi_accepts_is_a_disagreement(monkeypatch: pytest.
 
 def test_a_number_that_is_read_otherwise_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = Both(CHURN)
-    real = agreement.decoded
+    real = decoded
     monkeypatch.setattr(agreement, "decoded", lambda body: real(body.replace(b"30.5", b"30.6")))
 
     with pytest.raises(Disagreement, match="by FastAPI as"):

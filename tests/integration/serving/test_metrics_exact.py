@@ -35,6 +35,12 @@ def kill(running: Running, worker: str) -> None:
     until(lambda: running.pids()[worker] in {process for process, _ in running.generations()}, "the new one answers")
 
 
+def more(load: Load) -> None:
+    """Wait for some more answers."""
+    enough = len(load.answers) + 50
+    until(lambda: len(load.answers) > enough)
+
+
 def series(url: str) -> set[tuple[str, ...]]:
     """Return every series that Prometheus would keep."""
     families = text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=60).text)
@@ -48,12 +54,10 @@ def test_the_sum_over_workers_is_what_was_answered_though_both_are_killed(runnin
 
     with Load(running.url) as load:
         for worker in ("worker-1", "worker-2", "worker-1"):
-            enough = len(load.answers) + 50
-            until(lambda enough=enough: len(load.answers) > enough)
+            more(load)
             kill(running, worker)
             kills += 1
-        enough = len(load.answers) + 50
-        until(lambda: len(load.answers) > enough)
+        more(load)
 
     answered, cut = len(load.answers), len(load.failed)
     assert cut <= kills * CALLERS

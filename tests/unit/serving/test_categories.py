@@ -45,7 +45,7 @@ def test_a_caller_who_closes_the_connection_ends_the_run_of_a_slow_model(service
     sent: list[Any] = []
 
     async def asked() -> None:
-        messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": body, "more_body": False}]
+        messages: list[dict[str, Any]] = [{"type": "http.disconnect"}, {"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
             if len(messages) == 1:

@@ -132,7 +132,8 @@ def test_a_body_in_parts_is_answered_and_one_that_grows_too_large_is_not_read_to
 
 
 def test_a_caller_who_goes_away_in_the_middle_of_a_body_is_sent_nothing(live: Service) -> None:
-    messages = iter([{"type": "http.request", "body": PLAIN[:5], "more_body": True}, {"type": "http.disconnect"}])
+    given: list[dict[str, Any]] = [{"type": "http.request", "body": PLAIN[:5], "more_body": True}, {"type": "http.disconnect"}]
+    messages = iter(given)
 
     async def receive() -> dict[str, Any]:
         return next(messages)
