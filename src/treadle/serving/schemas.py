@@ -15,6 +15,7 @@ from treadle.registry.trial import Trial
 from treadle.serving.access import needs
 from treadle.serving.inference import BATCH_ROWS
 from treadle.serving.labels import Label
+from treadle.serving.request import REQUEST_ID_LENGTH
 from treadle.spec import Interface
 from treadle.state.deployments import Deployment
 
@@ -28,6 +29,9 @@ BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "b
 """How a batch of binary tensors is described: ``tensors`` says what it holds."""
 
 REF = "#/components/schemas/"
+
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+"""A number that travels as text."""
 
 
 class Problem(BaseModel):
@@ -261,7 +265,7 @@ REASON = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "properties": {"reason": {"type": "string", "description": "Why, for the record."}},
+                    "properties": {"reason": {"type": "string", "pattern": r"\S", "description": "Why, for the record."}},
                     "required": ["reason"],
                     "additionalProperties": False,
                 },
@@ -323,7 +327,7 @@ def paths(model: str, interface: Interface) -> dict[str, Any]:
     operations = {
         f"/predict/{model}": _Post("predict", "Predict one row", f"{model}_row", row, f"{model}_answer"),
         f"/predict/{model}/batch": _Post("batch", "Predict many rows", f"{model}_rows", {"rows": [row, row]}, f"{model}_answers"),
-        f"/labels/{model}": _Post("labels", "Tell what turned out to be true", "Labels", labels, "Accepted", 202),
+        f"/labels/{model}": _Post("labels", "Tell what turned out to be true", f"{model}_labels", labels, "Accepted", 202),
     }
     return {path: {"post": _described(model, operation)} for path, operation in operations.items()}
 
@@ -333,26 +337,38 @@ def guarded(paths: dict[str, Any]) -> dict[str, Any]:
     failures = {401: "No key is shown, or one that nobody has", 403: "The key does not have the role", 429: "Too many requests of this key"}
     told = {str(code): {"description": text, "content": _json("Error")} for code, text in failures.items()}
     return {
-        path: {
-            method: operation
-            if needs(method.upper(), path) == "nothing" or "4XX" in operation["responses"]
-            else {**operation, "responses": {**told, **operation["responses"]}}
-            for method, operation in operations.items()
-        }
+        path: {method: _guarded(operation, needs(method.upper(), path) != "nothing", told) for method, operation in operations.items()}
         for path, operations in paths.items()
     }
+
+
+def label_schema(interface: Interface) -> dict[str, Any]:
+    """Return the JSON Schema of one label: its value is one that the interface knows, and exactly one key names the prediction."""
+    schema = Label.model_json_schema()
+    value: dict[str, Any] = {"type": "string", "enum": list(interface.target.classes)}
+    numbers = [number for number in map(_number, interface.target.classes) if number is not None]
+    if numbers:
+        value = {"enum": [*interface.target.classes, *numbers]}
+    elif not interface.target.classes:
+        value = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": NUMBER}]}
+    known = {**schema["properties"], "value": {**value, "description": schema["properties"]["value"]["description"]}}
+    if interface.entity is None:
+        known["entity"] = {"type": "null", "description": "This model has none."}
+    keys = [key for key in ("prediction_id", "request_id", "entity") if key != "entity" or interface.entity]
+    named = [{"required": [key], "properties": {key: {"type": "string"}}} for key in keys]
+    return {**schema, "properties": known, "oneOf": named}
 
 
 def components(model: str, interface: Interface) -> dict[str, Any]:
     """Return the schemas that ``paths`` refers to."""
     rows = {"type": "array", "items": {"$ref": f"{REF}{model}_row"}, "minItems": 1, "maxItems": BATCH_ROWS}
-    labels = {"type": "array", "items": Label.model_json_schema(), "minItems": 1, "maxItems": BATCH_ROWS}
+    labels = {"type": "array", "items": label_schema(interface), "minItems": 1, "maxItems": BATCH_ROWS}
     return {
         f"{model}_row": row_schema(interface, f"{model}_row"),
         f"{model}_rows": _object({"rows": rows}),
         f"{model}_answer": answer_schema(model, interface),
         f"{model}_answers": _object({"predictions": {"type": "array", "items": {"$ref": f"{REF}{model}_answer"}}}),
-        "Labels": _object({"labels": labels}),
+        f"{model}_labels": _object({"labels": labels}),
         "Accepted": Accepted.model_json_schema(),
         "Error": _object({"error": {"$ref": f"{REF}Failure"}}),
         "Failure": _object(
@@ -369,7 +385,8 @@ def _described(model: str, operation: _Post) -> dict[str, Any]:
         503: "Not now: the error says why",
     }
     takes, gives = _json(operation.takes, example=operation.example), _json(operation.gives)
-    header = {"name": "X-Request-ID", "in": "header", "schema": {"type": "string"}, "description": "Your own id; it is sent back."}
+    allowed = {"type": "string", "maxLength": REQUEST_ID_LENGTH, "pattern": "^[ -~]*$"}
+    header = {"name": "X-Request-ID", "in": "header", "schema": allowed, "description": "Your own id; it is sent back."}
     return {
         "tags": [model],
         "summary": operation.summary,
@@ -381,6 +398,22 @@ def _described(model: str, operation: _Post) -> dict[str, Any]:
             **{str(code): {"description": text, "content": _json("Error")} for code, text in failures.items()},
         },
     }
+
+
+def _guarded(operation: dict[str, Any], asks: bool, told: dict[str, Any]) -> dict[str, Any]:  # noqa: FBT001
+    """Return an operation with what it answers to those who may not ask, or with the word that everybody may."""
+    if not asks:
+        return {**operation, "security": []}
+    return operation if "4XX" in operation["responses"] else {**operation, "responses": {**told, **operation["responses"]}}
+
+
+def _number(text: str) -> float | None:
+    """Return the number that is told as this text where it stands for a class, if there is one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if f"{number:.17g}" == text else None
 
 
 def _json(schema: str, **more: object) -> dict[str, Any]:

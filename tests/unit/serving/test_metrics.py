@@ -60,6 +60,19 @@ def test_a_look_up_by_labels_happens_once() -> None:
     assert metrics.confidence("churn") is metrics.confidence("churn")
 
 
+def test_the_buckets_tell_apart_what_takes_microseconds_and_what_takes_seconds() -> None:
+    registry = CollectorRegistry()
+    duration = ServingMetrics(registry).duration("churn")
+    for seconds in (20e-6, 80e-6, 300e-6, 4e-3, 0.3, 4.0, 60.0):
+        duration.observe(seconds)
+
+    buckets = {float(labels[0]): count for labels, count in values(scrape(registry), "ml_prediction_duration_seconds_bucket").items()}
+
+    counts = [buckets[bound] for bound in sorted(buckets)]
+    assert sorted({count for count in counts if count}) == [1, 2, 3, 4, 5, 6, 7], "each of them in a bucket of its own"
+    assert (min(buckets), max(bound for bound in buckets if bound < 1e9)) == (1e-5, 5.0)
+
+
 def test_versions_are_bounded_and_nothing_is_lost() -> None:
     registry = CollectorRegistry()
     metrics = ServingMetrics(registry)
