@@ -236,9 +236,9 @@ class ABReport(BaseModel):
                         **_side(arm.side, trial),
                         role="arm",
                         outcome=arm.outcome,
-                        gain=_number(arm.gain),
-                        gain_low=_number(arm.low),
-                        gain_high=_number(arm.high),
+                        gain=_finite(arm.gain),
+                        gain_low=_finite(arm.low),
+                        gain_high=_finite(arm.high),
                         p_value=arm.p_value,
                         needed=arm.needed,
                         sentence=arm.sentence,
@@ -251,10 +251,10 @@ class ABReport(BaseModel):
 
 def _side(side: Side, trial: Trial) -> dict[str, Any]:
     counts = {name: getattr(side, name) for name in ("version", "answered", "failed", "labelled", "entities")}
-    return {**counts, "weight": trial.weights[side.version], **{name: _number(getattr(side, name)) for name in ("value", "low", "high")}}
+    return {**counts, "weight": trial.weights[side.version], **{name: _finite(getattr(side, name)) for name in ("value", "low", "high")}}
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
@@ -346,7 +346,7 @@ def label_schema(interface: Interface) -> dict[str, Any]:
     """Return the JSON Schema of one label: its value is one that the interface knows, and exactly one key names the prediction."""
     schema = Label.model_json_schema()
     value: dict[str, Any] = {"type": "string", "enum": list(interface.target.classes)}
-    numbers = [number for number in map(_number, interface.target.classes) if number is not None]
+    numbers = [number for number in map(_number_told, interface.target.classes) if number is not None]
     if numbers:
         value = {"enum": [*interface.target.classes, *numbers]}
     elif not interface.target.classes:
@@ -407,7 +407,7 @@ def _guarded(operation: dict[str, Any], asks: bool, told: dict[str, Any]) -> dic
     return operation if "4XX" in operation["responses"] else {**operation, "responses": {**told, **operation["responses"]}}
 
 
-def _number(text: str) -> float | None:
+def _number_told(text: str) -> float | None:
     """Return the number that is told as this text where it stands for a class, if there is one."""
     try:
         number = float(text)
