@@ -4,7 +4,7 @@ import ast
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def sample(annotation: Any, name: str) -> Any:
         return sample(next(kind for kind in inner if kind is not types.NoneType), name)
     if origin is typing.Literal:
         return inner[0]
-    if origin in (Sequence, Iterable, list, tuple, set, frozenset):
+    if origin in (Sequence, Collection, Iterable, list, tuple, set, frozenset):
         return [sample(inner[0], f"{name}_one"), sample(inner[0], f"{name}_two")]
     if origin in (Mapping, dict):
         return {sample(inner[0], f"{name}_key"): sample(inner[1], f"{name}_value")}

@@ -21,7 +21,7 @@ def shadow(
     share: float = 1.0,
     follow: bool = False,
     every: int = 1000,
-    tell: "Callable[[ShadowReport], None]" = lambda _report: None,
+    tell: "Callable[[ShadowReport], None] | None" = None,
     stop: threading.Event | None = None,
     workspace: Place = None,
 ) -> "ShadowReport":
@@ -55,9 +55,13 @@ def shadow(
         run = Shadow(place, store, project, found, since=time.time() - since, share=share)
         if follow:
             with suppress(KeyboardInterrupt):
-                run.follow((stop or threading.Event()).wait, every=every, tell=tell, poll=place.settings.poll_seconds)
+                run.follow((stop or threading.Event()).wait, every=every, tell=tell or _silently, poll=place.settings.poll_seconds)
         else:
             run.run()
         report = run.report()
         record(store, report, at=time.time(), actor=actor.name)
         return report
+
+
+def _silently(_report: "ShadowReport") -> None:
+    """Tell nobody."""

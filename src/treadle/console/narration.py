@@ -126,6 +126,10 @@ LINES: Mapping[str, Callable[[Facts], Line]] = {
     "deployment.changed": _deployed,
     "deployment.followed": lambda facts: Line(f"a worker follows generation {facts['generation']}", "quiet"),
     "bundle.refused": lambda facts: Line(f"a worker refuses generation {facts['generation']}: {facts['reason']}", "bad"),
+    "breaker.opened": lambda facts: Line(
+        f"a worker leaves version {facts['version']} alone, which has failed {facts['failures']} times in a row: {facts['error']}", "bad"
+    ),
+    "breaker.closed": lambda facts: Line(f"version {facts['version']} answers again, and that worker asks it", "good"),
     "episode.opened": _episode,
     "episode.closed": lambda facts: Line(
         f"the {facts['signal']} episode of version {facts['version']} closes: {facts['outcome']}", "quiet"

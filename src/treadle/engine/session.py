@@ -87,14 +87,19 @@ class Engine:
         return statistics.median(seconds)
 
     def single(self) -> "Single":
-        """Return what runs the graph on one row at a time.
+        """Return what runs the graph on one row at a time, after its first run, on the example row.
 
         Raises:
-            InferenceFailed: the engine is closed.
+            InferenceFailed: it fails there, or the engine is closed.
         """
         if self._session is None:
             raise InferenceFailed(self.name, "the engine is closed.")
-        return Single(self._session, len(self.interface.features), self._width)
+        single = Single(self._session, len(self.interface.features), self._width)
+        try:
+            single.run(to_matrix(self.interface, [example(self.interface)]).tobytes())
+        except Exception as error:  # the runtime's errors have no base class of their own
+            raise InferenceFailed(self.name, str(error)) from error
+        return single
 
     def close(self) -> None:
         """Let go of the graph's memory; rows are refused from now on."""

@@ -4,12 +4,14 @@ It does what ``Inference.predict`` does where the version is quick, healthy, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from struct import Struct
 
 import msgspec
 
 from treadle.engine.encode import Encoder
+from treadle.errors import InferenceFailed
 from treadle.identity import Pseudonyms
 from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded
@@ -40,7 +42,11 @@ class Quick:
     ) -> None:
         champion = loaded[table.champion.digest]
         quick = [slot for slot in table.weighted if slot.digest in loaded and _is_quick(loaded[slot.digest], champion)]
-        self._versions = {slot: _Version(table, slot, loaded[slot.digest], metrics) for slot in quick}
+        self._versions: dict[Slot, _Version] = {}
+        for slot in quick:
+            # A graph that runs on a matrix, but not in memory bound to it, is asked the long way.
+            with suppress(InferenceFailed):
+                self._versions[slot] = _Version(table, slot, loaded[slot.digest], metrics)
         self._only = self._versions.get(table.weighted[0]) if len(table.weighted) == 1 else None
         self._table = table
         self._row = encoder.row

@@ -57,6 +57,8 @@ def test_every_kind_that_is_recorded_has_a_line_and_every_line_a_kind() -> None:
 AT = 1_800_000_000.0
 
 SAMPLES: dict[str, dict[str, Any]] = {
+    "breaker.opened": {"worker": 7, "version": 2, "failures": 5, "error": "iris 0123 did not answer within 2 s."},
+    "breaker.closed": {"worker": 7, "version": 2},
     "shadow.reported": {"version": 4, "rows": 1200, "disagreed": 31, "failed": 2},
     "data.snapshotted": {"rows": 150, "source": "library scikit-learn", "digest": "b64c5072c06b" * 5, "simulated": False},
     "data.refused": {"error": "The data break the contract.\n  - age: 3 rows are below 0\nMend the data.", "type": "DataInvalid"},
@@ -94,6 +96,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 
 SAID = {
+    "breaker.opened": "iris: a worker leaves version 2 alone, which has failed 5 times in a row: iris 0123 did not answer within 2 s.",
+    "breaker.closed": "iris: version 2 answers again, and that worker asks it",
     "shadow.reported": "iris: version 4 was in the shadow: 1200 rows, 31 answered otherwise, 2 failed",
     "data.snapshotted": "iris: 150 rows from library scikit-learn, checked and kept as snapshot b64c5072c06b",
     "data.refused": "iris: the data are refused: The data break the contract. age: 3 rows are below 0 Mend the data.",

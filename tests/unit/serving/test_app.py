@@ -443,4 +443,4 @@ def test_every_listed_status_is_an_error(kind: type[TreadleError]) -> None:
 
 
 def test_an_error_that_is_not_listed_is_a_500() -> None:
-    assert status.status_of(errors.NothingToRollBack("churn", None, [])) == 500
+    assert status.status_of(errors.PortTaken("127.0.0.1", 1, "port", "taken")) == 500

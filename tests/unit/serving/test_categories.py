@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tests import small_bundles
 from tests.small_bundles import ROW
 from tests.small_service import Service
-from treadle.engine.session import Engine
+from treadle.engine.session import Engine, Single
 
 
 def test_a_caller_who_closes_the_connection_ends_the_run_of_a_slow_model(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,22 +66,28 @@ def test_a_caller_who_closes_the_connection_ends_the_run_of_a_slow_model(service
 
 
 def test_a_version_has_run_before_anybody_can_be_answered_by_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[bool] = []
-    real = Engine.run
+    runs: dict[str, list[bool]] = {"Engine": [], "Single": []}
 
-    def run(engine: Engine, *given: Any) -> NDArray[np.float32]:
-        runs.append("churn" in service.inference.routes.tables)
-        return real(engine, *given)
+    def watched(kind: type[Engine | Single]) -> None:
+        real = kind.run
 
-    monkeypatch.setattr(Engine, "run", run)
+        def run(*given: Any) -> Any:
+            runs[kind.__name__].append("churn" in service.inference.routes.tables)
+            return real(*given)
+
+        monkeypatch.setattr(kind, "run", run)
+
+    watched(Engine)
+    watched(Single)
     service.follow(service.slot(small_bundles.answering(), 1))
 
-    assert runs
-    assert not any(runs), "it ran while it could be asked already"
-    before = len(runs)
+    # Of the many rows at once, and of the one.
+    assert all(runs.values())
+    assert not any(map(any, runs.values())), "it ran while it could be asked already"
+    before = len(runs["Single"])
     assert service.ask("GET", "/ready").status_code == 200
     assert service.ask("POST", "/predict/churn", json=ROW).status_code == 200
-    assert len(runs) == before + 1
+    assert len(runs["Single"]) == before + 1
 
 
 GROWTH = """
