@@ -229,6 +229,11 @@ class Workspace:
         return self.home / "spool"
 
     @property
+    def backlog_file(self) -> Path:
+        """Where the shipper tells the workers of this host how far it is behind."""
+        return self.home / "serving" / "backlog"
+
+    @property
     def snapshot_dir(self) -> Path:
         """The data repository of immutable snapshots."""
         return self.home / "data"

@@ -6,13 +6,10 @@ nothing. So the limit is that of the host, kept to within the requests that meet
 """
 
 import logging
-import mmap
 from pathlib import Path
 
 from treadle.identity.rate import Limit, take
-
-SIZE = 8
-"""Bytes of one bucket."""
+from treadle.serving.mapped import own, shared
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +19,7 @@ class Buckets:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._full_at: memoryview[float] = _own(0)
+        self._full_at = own(0)
 
     def reach(self, slots: int) -> None:
         """Have at least this many buckets; new ones are full.
@@ -32,10 +29,10 @@ class Buckets:
         if len(self._full_at) >= slots:
             return
         try:
-            self._full_at = _mapped(self._path, slots * SIZE)
+            self._full_at = shared(self._path, slots)
         except OSError as error:
             _logger.warning("the limits of keys hold per worker, not per host: %s: %s", self._path, error.strerror)
-            self._full_at = _own(slots)
+            self._full_at = own(slots)
 
     def take(self, slot: int, limit: Limit, now: float) -> float:
         """Take a token at ``now``, in seconds of the machine's monotonic clock; return the seconds to wait, 0 if the request may go."""
@@ -43,21 +40,3 @@ class Buckets:
         if not wait:
             self._full_at[slot] = full_at
         return wait
-
-
-def _own(slots: int) -> "memoryview[float]":
-    return memoryview(bytearray(slots * SIZE)).cast("d")
-
-
-def _mapped(path: Path, size: int) -> "memoryview[float]":
-    """Return the numbers of a file that all workers map.
-
-    Raises:
-        OSError: there is no room for it. To touch a mapped page without room would end the process.
-    """
-    size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(bytes(max(size - file.tell(), 0)))
-    with path.open("r+b") as file:
-        return memoryview(mmap.mmap(file.fileno(), size)).cast("d")

@@ -181,8 +181,17 @@ class Answered(NamedTuple):
 class Inference:
     """Answers rows with what ``routes`` holds at the moment; whoever follows the deployments replaces that attribute."""
 
-    def __init__(self, spool: SpoolWriter, metrics: ServingMetrics, *, clock: Clock = time.time, timer: Clock = time.perf_counter) -> None:
+    def __init__(
+        self,
+        spool: SpoolWriter,
+        metrics: ServingMetrics,
+        *,
+        clock: Clock = time.time,
+        timer: Clock = time.perf_counter,
+        pause: Callable[[int], float] = lambda _rows: 0.0,
+    ) -> None:
         self.routes = Routes()
+        self._pause = pause
         self._spool = spool
         self._metrics = metrics
         self._clock = clock
@@ -217,6 +226,8 @@ class Inference:
         encoder = routes.encoder(table)
         rows = encoder.table(payloads) if isinstance(payloads, Columns) else listed(payloads, "rows")
         matrix, entities = encoder.batch(rows)
+        if seconds := self._pause(len(rows)):
+            await asyncio.sleep(seconds if asked.seconds is None else min(seconds, asked.seconds / 2))
         at, count = self._clock(), len(rows)
         request_ids = [f"{asked.request_id}/{index}" for index in range(count)] if asked.request_id else [None] * count
         call = Call(routes, table, asked, at, matrix, rows, entities, request_ids, uuids7(at, count))

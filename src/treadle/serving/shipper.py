@@ -22,6 +22,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
+from treadle.serving.backlog import Backlog
 from treadle.serving.counting import ProfileCounter
 from treadle.serving.spool import (
     ConsentRecord,
@@ -47,7 +48,8 @@ BITE = 500
 CHUNK = 1 << 18
 """Bytes read at first for a bite."""
 
-NICENESS = 10
+NICENESS = 5
+"""It lets workers go first, but has a quarter of a core that it must share with a busy one."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries while the store is away."""
 
@@ -78,11 +80,21 @@ class Bite:
 class Shipper:
     """Empties the spool into the store. There must be one per spool; ``run`` sees to that."""
 
-    def __init__(self, store: Store, spool: Path, bundles: BundlePlace, *, bucket_seconds: float, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        spool: Path,
+        bundles: BundlePlace,
+        *,
+        bucket_seconds: float,
+        clock: Clock = time.time,
+        backlog: Backlog | None = None,
+    ) -> None:
         self._store = store
         self._spool = spool
         self._counter = ProfileCounter(bundles, bucket_seconds=bucket_seconds)
         self._clock = clock
+        self._backlog = backlog
         self._offsets: dict[str, int] = {}
         self._unreadable: set[str] = set()
 
@@ -93,11 +105,25 @@ class Shipper:
             StoreUnavailable: the store is away; what was not shipped stays in the spool.
         """
         try:
-            return sum(self._ship_if_readable(path) for path in segments(self._spool))
+            shipped = sum(self._ship_if_readable(path) for path in segments(self._spool))
         except StoreUnavailable:
             # Whether the last commit has come through, and whether it is still the same store that comes back, is for the store to say.
             self._offsets.clear()
+            self._tell(0)
             raise
+        if self._backlog is not None:
+            self._tell(sum(self._waiting(path) for path in segments(self._spool)))
+        return shipped
+
+    def _waiting(self, path: Path) -> int:
+        try:
+            return path.stat().st_size - self._offsets.get(path.stem, 0)
+        except FileNotFoundError:
+            return 0
+
+    def _tell(self, waiting: int) -> None:
+        if self._backlog is not None:
+            self._backlog.tell(waiting)
 
     def _ship_if_readable(self, path: Path) -> int:
         try:
@@ -258,8 +284,10 @@ def run(workspace: Workspace, wait: Wait) -> None:
 
 def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
     poll = workspace.settings.poll_seconds
-    store = Store(workspace.store_url)
-    shipper = Shipper(store, workspace.spool_dir, BundlePlace.of(workspace), bucket_seconds=workspace.settings.profile_seconds)
+    store, backlog = Store(workspace.store_url), Backlog(workspace.backlog_file)
+    shipper = Shipper(
+        store, workspace.spool_dir, BundlePlace.of(workspace), bucket_seconds=workspace.settings.profile_seconds, backlog=backlog
+    )
     ready = False
     pause = 0.0
     while not wait(pause):
@@ -276,6 +304,7 @@ def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
             pause = min(max(2 * pause, poll), LONGEST_PAUSE)
             logger.warning("%s Nothing is lost; the next try is in %.1f s.", error.what, pause)
     store.close()
+    backlog.tell(0)
 
 
 def _locked(fd: int) -> bool:

@@ -21,6 +21,7 @@ from treadle.bundle.place import BundlePlace
 from treadle.identity import pseudonyms
 from treadle.serving.admin import Admin
 from treadle.serving.app import create_app
+from treadle.serving.backlog import Backlog
 from treadle.serving.follower import Follower
 from treadle.serving.guard import Guard, security_headers
 from treadle.serving.inference import Inference
@@ -49,7 +50,7 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
     registry = CollectorRegistry()
     metrics = ServingMetrics(registry)
     spool = SpoolWriter(workspace.spool_dir, segment_bytes=int(settings.segment_mb * 1e6), durable=settings.durability == "host")
-    inference = Inference(spool, metrics)
+    inference = Inference(spool, metrics, pause=Backlog(workspace.backlog_file).pause)
     tracing = tracing_of(settings)
     people = People(workspace, lambda: Store(workspace.store_url))
     admin = Admin(workspace, lambda: Store(workspace.store_url), people=people, clock=time.time)
