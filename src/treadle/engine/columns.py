@@ -149,8 +149,7 @@ def _number(feature: NumberFeature) -> _Parts:
             return value
         return missing if value is None else None
 
-    bounds = {"minimum": low, "maximum": high}
-    schema: dict[str, Any] = {"type": feature.type} | {key: bound for key, bound in bounds.items() if whole or abs(bound) < FLOAT32_MAX}
+    schema: dict[str, Any] = {"type": feature.type, "minimum": low, "maximum": high}
     noun = "a whole number" if whole else "a number"
     return (integer if whole else number), f"{noun} {_range(feature, _farthest(feature))}", schema, _middle(feature, whole=whole)
 

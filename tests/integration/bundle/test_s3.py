@@ -1,6 +1,5 @@
 """Bundles in a bucket: S3 as moto speaks it, over HTTP on a free port, and workspaces that know nothing of each other but the URL."""
 
-import json
 import subprocess
 import sys
 import time
@@ -158,7 +157,7 @@ def test_a_service_with_an_empty_cache_follows_and_keeps_the_old_generation_when
 
         s3.go_away()
         deploy(store, Slot("champion", 2, versions[1].digest, 1.0))
-        until(lambda: f"{s3.url}/bundles" in json.dumps(host.ready()), "the worker tells why it does not follow")
+        until(lambda: f"{s3.url}/bundles" in str(host.ready()), "the worker tells why it does not follow")
         # A worker that was still fetching the first generation when the bucket went finds it here a moment later.
         until(lambda: host.ready().generations.get("churn") == 1, "the old generation is kept")
 

@@ -262,7 +262,7 @@ def test_a_record_that_was_in_trouble_is_restored_as_it_is(house: House) -> None
 def test_only_its_owner_can_read_a_backup_and_no_password_stands_in_it(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert treadle("key", "add", "ada", "--role", "admin").code == 0
+    assert treadle("keys", "create", "ada", "--role", "admin").code == 0
     # A database that only the settings name: the store itself is another one.
     (house.place.root / MARKER).write_text('# mine\noffline = true\nstore_url = "postgresql://me:hunter2secret@127.0.0.1:1/x"\n')
     monkeypatch.setenv("TREADLE_STORE_URL", f"sqlite:///{house.place.home / 'state.db'}")
