@@ -35,6 +35,10 @@ Share = Annotated[float, Meta(gt=0, lt=1)]
 Reason = Annotated[str, Meta(min_length=1, description="Why, for the record.")]
 
 
+KEYS = {"arms": "^[1-9][0-9]{0,8}$", "models": "^.+$", "generations": "^.+$"}
+"""What the keys of these objects look like, which msgspec does not tell."""
+
+
 class Back(Struct, forbid_unknown_fields=True):
     """What a rollback takes: why, and the generation whose roles come back (without one: the last with another champion)."""
 
@@ -165,7 +169,7 @@ async def body(request: Request, kind: type[Asking]) -> Asking:
         BodyMalformed, BodyTooLarge, BodyTooSlow: it is no JSON, or none that is read to its end.
         RequestInvalid: it is not of this kind.
     """
-    payload = decoded(await read(request.receive))
+    payload = _whole_numbers(decoded(await read(request.receive)))
     try:
         return msgspec.convert(payload, kind, strict=True, str_keys=True)
     except msgspec.ValidationError as error:
@@ -174,10 +178,21 @@ async def body(request: Request, kind: type[Asking]) -> Asking:
         raise RequestInvalid([problem], fix="GET /docs shows the body of this route.") from error
 
 
+def _whole_numbers(payload: Any) -> Any:
+    """Return a body with 3 for 3.0: JSON does not tell them apart."""
+    if isinstance(payload, dict):
+        return {key: _whole_numbers(value) for key, value in payload.items()}
+    return int(payload) if isinstance(payload, float) and payload.is_integer() else payload
+
+
 def schema(kind: type[Struct], example: object) -> dict[str, Any]:
     """Return what OpenAPI says of a body, which FastAPI does not see."""
     _, known = msgspec.json.schema_components([kind])
+    described = known[kind.__name__]
+    for name, pattern in KEYS.items():
+        if name in described["properties"]:
+            described["properties"][name]["propertyNames"] = {"pattern": pattern}
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": known[kind.__name__], "example": example}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": described, "example": example}}},
         "security": [{"key": []}, {"bearer": []}],
     }

@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from treadle import __version__
@@ -193,7 +194,12 @@ def _add_errors(app: FastAPI, inference: Inference) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return JSONResponse(unrouted(request.scope, error.detail), error.status_code, headers=error.headers)
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Of several routes of one path the framework names the methods of the first alone.
+            there = [route for route in app.routes if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
+            headers = {"Allow": ", ".join(sorted({method for route in there for method in route.methods or ()}))}
+        return JSONResponse(unrouted(request.scope, error.detail), error.status_code, headers=headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(_request: Request, _error: Exception) -> Response:

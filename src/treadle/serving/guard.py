@@ -141,6 +141,9 @@ class Guard:
             return ANONYMOUS if self._open and asked in ANONYMOUS.roles else self._without_key(scope, asked)
         holder = self._ring.find(token, self._wall)
         if holder is None:
+            self._look(now)  # a key that was just made works at once
+            holder = self._ring.find(token, self._wall)
+        if holder is None:
             return self._with_unknown(scope, asked, token)
         if holder.limit is not None:
             wait = self._buckets.take(holder.slot, holder.limit, now)

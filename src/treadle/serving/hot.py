@@ -106,7 +106,7 @@ class HotPath:
         try:
             if scope["method"] == "POST":
                 asked = _asked(speaking, headers) if speaking else ANYTHING
-                head = tensors.head_length(speaking) if speaking and work == self._batch else None
+                head = tensors.head_length(scope["headers"]) if speaking and work == self._batch else None
                 body = await read(receive)
                 if head is None:
                     status, answer = await work(model, decoded(body), asked, receive)

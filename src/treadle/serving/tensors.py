@@ -47,12 +47,15 @@ class _Head(msgspec.Struct):
 
 
 def head_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """Return the bytes of the JSON head, where a request is binary.
+    """Return the bytes of the JSON head, where a request is binary. One that says that it is JSON is not, whatever else it says.
 
     Raises:
         RequestInvalid: that is no whole number, or more than a body may have.
     """
-    return whole(headers, HEADER, "Inference-Header-Content-Length", BODY_BYTES)
+    said = list(headers)
+    if any(name == b"content-type" and value.partition(b";")[0].strip().lower() == b"application/json" for name, value in said):
+        return None
+    return whole(said, HEADER, "Inference-Header-Content-Length", BODY_BYTES)
 
 
 def table(body: bytes, length: int) -> Table:
