@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from treadle.errors import KeysMissing, PortTaken, ServiceRunning
 from treadle.identity import Keys
-from treadle.serving.metrics import FOLDER_VARIABLE
+from treadle.serving.metrics import FOLDER_VARIABLE, retire
 from treadle.serving.tls import Certificate
 from treadle.serving.tracing import require_exporter
 from treadle.settings import KEY_VARIABLE, Workspace, http_address, is_loopback
@@ -229,6 +229,8 @@ def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
 
     def mark_dead(pid: int) -> None:
         mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]
+        with contextlib.suppress(OSError):  # without room its files stay as they are
+            retire(metrics, pid)
 
     workers = [
         Child(

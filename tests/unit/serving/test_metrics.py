@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.parser import text_string_to_metric_families
 
-from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, observe_many, scrape
+from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, observe_many, retire, scrape
 
 WORKER = """
 import sys
@@ -89,10 +90,16 @@ def test_versions_are_bounded_and_nothing_is_lost() -> None:
     assert sum(found.values()) == sum(range(1, VERSIONS + 6)) + 7
 
 
+def count_in(folder: Path, times: int) -> int:
+    """Let a process of its own count so many rows, and return its id."""
+    environment = {**os.environ, FOLDER_VARIABLE: str(folder)}
+    done = subprocess.run([sys.executable, "-c", WORKER, str(times)], env=environment, check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
 def test_the_numbers_of_all_processes_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {**os.environ, FOLDER_VARIABLE: str(tmp_path)}
-    for count in ("3", "4"):
-        subprocess.run([sys.executable, "-c", WORKER, count], env=environment, check=True, capture_output=True)
+    for times in (3, 4):
+        count_in(tmp_path, times)
     # A worker that is only just creating its file, and the live gauges of one that has just died.
     (tmp_path / "counter_99999.db").touch()
     (tmp_path / "gauge_livesum_99999.db").symlink_to(tmp_path / "gone")
@@ -105,6 +112,33 @@ def test_the_numbers_of_all_processes_are_added_up(tmp_path: Path, monkeypatch: 
     buckets = values(text, "ml_prediction_confidence_bucket")
     assert (buckets["0.7", "churn"], buckets["0.8", "churn"], buckets["+Inf", "churn"]) == (0, 7, 7)
     assert values(text, "ml_prediction_confidence_count") == {("churn",): 7}
+
+
+def test_processes_that_have_ended_share_their_files_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    ended = [count_in(tmp_path, times) for times in (3, 4)]
+    for process in ended:
+        mark_process_dead(process, str(tmp_path))
+    before = scrape(CollectorRegistry())
+
+    for process in (*ended, ended[0], 99999):
+        retire(tmp_path, process)
+
+    assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_ended.db", "histogram_ended.db"]
+    assert sorted(scrape(CollectorRegistry()).splitlines()) == sorted(before.splitlines())
+    count_in(tmp_path, 5)
+    assert values(scrape(CollectorRegistry()), "ml_predictions_total") == {("churn", "1"): 12}
+
+
+def test_without_room_the_files_of_a_process_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    process = count_in(tmp_path, 3)
+    (tmp_path / "counter_ended.new").mkdir()
+
+    with pytest.raises(OSError, match=r"ended\.new"):
+        retire(tmp_path, process)
+
+    assert values(scrape(CollectorRegistry()), "ml_predictions_total") == {("churn", "1"): 3}
 
 
 @given(st.lists(st.floats(0, 1, width=32), max_size=30))

@@ -243,7 +243,7 @@ def test_the_numbers_of_an_earlier_run_are_forgotten_and_a_dead_worker_is_marked
         on_exit = service(workspace, listener)[0].on_exit
     assert on_exit is not None
     on_exit(7)
-    assert [path.name for path in folder.iterdir()] == ["counter_7.db"]
+    assert [path.name for path in folder.glob("*.db")] == ["counter_7.db"]
 
 
 def test_a_child_asks_the_kernel_only_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
