@@ -45,6 +45,9 @@ from treadle.state.store import Store
 BITE = 500
 """Records of one transaction: small, because the shipper shares a core with a worker."""
 
+GATHER = 0.1
+"""Seconds in which rows gather where there are few: a transaction costs as much as fifty rows."""
+
 CHUNK = 1 << 18
 """Bytes read at first for a bite."""
 
@@ -296,7 +299,8 @@ def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
                 store.create()
                 heads.begin(store, workspace.home, at=time.time())
                 ready = True
-            pause = 0.0 if shipper.step() else poll
+            shipped = shipper.step()
+            pause = 0.0 if shipped >= BITE else min(poll, GATHER) if shipped else poll
         except StoreUnavailable as error:
             # The connections go too: what comes back may be another file under the same name, put there from a backup.
             store.close()

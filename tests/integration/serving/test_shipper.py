@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from tests.crew import until
 from tests.unit.serving.sealed import seal
 from treadle.bundle.place import BundlePlace
+from treadle.serving.shipper import NICENESS
 from treadle.serving.spool import EventRecord, LabelRecord, PredictionRecord, SpoolWriter, segments
 from treadle.settings import Workspace
 from treadle.state import events, log
@@ -118,7 +119,7 @@ def test_a_signal_ends_it_after_the_bite_and_it_runs_with_low_priority(workspace
     write(workspace, bundle.digest, 0, _at_once())
     process = start(workspace)
     until_it(lambda: shipped(store) > 0, process)
-    assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == NICENESS
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 0

@@ -14,7 +14,7 @@ from tests.unit.serving.sealed import seal
 from treadle.bundle.place import Bundle, BundlePlace
 from treadle.errors import StoreUnavailable
 from treadle.serving import shipper as shipping
-from treadle.serving.shipper import BITE, Shipper
+from treadle.serving.shipper import BITE, GATHER, Shipper
 from treadle.serving.spool import EventRecord, LabelRecord, PredictionRecord, SpoolWriter, frame, salt_of, segments
 from treadle.settings import Workspace
 from treadle.state import events, log
@@ -354,7 +354,7 @@ def test_it_waits_longer_and_longer_for_a_store_that_is_away(workspace: Workspac
     assert "Nothing is lost" in caplog.text
 
 
-def test_it_ships_without_a_pause_until_nothing_is_left(workspace: Workspace) -> None:
+def test_it_ships_full_bites_without_a_pause_and_lets_the_rest_gather(workspace: Workspace) -> None:
     writer = SpoolWriter(workspace.spool_dir, segment_bytes=1 << 20)
     bundle = seal(BundlePlace(workspace.bundle_dir))
     for number in range(BITE + 1):
@@ -362,7 +362,7 @@ def test_it_ships_without_a_pause_until_nothing_is_left(workspace: Workspace) ->
     writer.close()
     waiting = Waiting(4)
     shipping.run(workspace, waiting)
-    assert waiting.pauses == [0, 0, 0, 0.25, 0.25]
+    assert waiting.pauses == [0, 0, GATHER, 0.25, 0.25]
     store = open_store(workspace.store_url)
     assert len(ids(store)) == BITE + 1
     store.close()
