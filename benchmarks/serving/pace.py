@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Pacer:
     rate: float
     clients: int
     seen: list[tuple[float, float, int, int]] = field(default_factory=list)
-    _sent: int = 0
+    _sent: int = -1
 
     def run(self, stop: int) -> None:
         """Send until there is something to read at the file descriptor ``stop``."""
@@ -56,6 +57,13 @@ class Pacer:
         ]
         for client in clients:
             client.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._paced(clients, stop, gap)
+        finally:
+            for client in clients:
+                client.connection.close()
+
+    def _paced(self, clients: Sequence[Client], stop: int, gap: float) -> None:
         by_number = {client.connection.fileno(): client for client in clients}
         while True:
             waits = min((client.due for client in clients if not client.since), default=time.monotonic() + 1)
@@ -67,8 +75,6 @@ class Pacer:
                 break
             for client in clients:
                 self._send(client, gap)
-        for client in clients:
-            client.connection.close()
 
     def _send(self, client: Client, gap: float) -> None:
         now = time.monotonic()
@@ -77,11 +83,14 @@ class Pacer:
         # To be held up by the answer before is time of this one; to be woken a little late is not.
         client.since = client.due if client.free > client.due else now
         client.due += gap
-        client.connection.sendall(self.requests[self._sent % len(self.requests)])
         self._sent += 1
+        with suppress(OSError):  # that it is gone is seen where the answer is read
+            client.connection.sendall(self.requests[self._sent % len(self.requests)])
 
     def _read(self, client: Client) -> None:
-        part = client.connection.recv(65536)
+        part = b""
+        with suppress(OSError):
+            part = client.connection.recv(65536)
         client.come += part
         head, found, body = client.come.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -38,6 +39,9 @@ RATE = Goal("rows per second, 2 workers x 1 worker", 1.8, most=False)
 COST = Goal("rows that two workers would answer on two free cores, by CPU time, x 1 worker", 1.8, most=False)
 
 
+Figure = Literal["rate", "worker", "shipper", "busiest"]
+
+
 @dataclass(frozen=True)
 class Round:
     """One load: answers per second, the CPU seconds per row of all workers together and of the shipper, and the busiest worker's share."""
@@ -46,6 +50,11 @@ class Round:
     worker: float
     shipper: float
     busiest: float
+
+    def figure(self, name: Figure) -> float:
+        """Return a figure by its name."""
+        figures: dict[Figure, float] = {"rate": self.rate, "worker": self.worker, "shipper": self.shipper, "busiest": self.busiest}
+        return figures[name]
 
 
 def questions(workspace: Workspace, made: Trained, count: int = QUESTIONS) -> list[Question]:
@@ -83,14 +92,14 @@ def measure(made: Trained, asked: Sequence[Question], folder: Path, *, workers: 
     return Round(done.rate, worker, shipper, max(used["worker"]) / max(sum(used["worker"]), MICROSECOND))
 
 
-def median(rounds: Sequence[Round], name: str) -> float:
+def median(rounds: Sequence[Round], name: Figure) -> float:
     """Return the median of a figure over some rounds."""
-    return statistics.median(getattr(one, name) for one in rounds)
+    return statistics.median(one.figure(name) for one in rounds)
 
 
-def ratio(found: Mapping[int, Sequence[Round]], name: str) -> float:
+def ratio(found: Mapping[int, Sequence[Round]], name: Figure) -> float:
     """Return a figure at two workers as a multiple of that at one, the median of the rounds."""
-    return statistics.median(getattr(two, name) / getattr(one, name) for one, two in zip(found[1], found[2], strict=True))
+    return statistics.median(two.figure(name) / one.figure(name) for one, two in zip(found[1], found[2], strict=True))
 
 
 def table(found: Mapping[int, Sequence[Round]]) -> str:
@@ -99,7 +108,8 @@ def table(found: Mapping[int, Sequence[Round]]) -> str:
         (
             str(workers),
             results.whole(median(rounds, "rate")),
-            *(results.times(median(rounds, kind) / MICROSECOND) for kind in KINDS),
+            results.times(median(rounds, "worker") / MICROSECOND),
+            results.times(median(rounds, "shipper") / MICROSECOND),
             f"{median(rounds, 'busiest'):.0%}",
         )
         for workers, rounds in found.items()

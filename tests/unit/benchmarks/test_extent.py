@@ -225,6 +225,7 @@ def test_the_pacer_keeps_its_times_and_notes_version_and_status() -> None:
 
         def serve() -> None:
             connection, _ = server.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with connection:
                 for answer in answers:
                     served.append(connection.recv(100))
