@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from treadle.serving.numbers import FOLDER_VARIABLE
 
 VERSIONS = 20
 """How many versions of a model are told apart; those before them are added up as version "older"."""

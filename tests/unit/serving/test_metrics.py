@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, observe_many, scrape
+from treadle.serving.metrics import VERSIONS, ServingMetrics, observe_many, scrape
+from treadle.serving.numbers import FOLDER_VARIABLE
 
 WORKER = """
 import sys
