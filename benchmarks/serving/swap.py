@@ -73,7 +73,9 @@ def moments(seen: Floats, versions: Sequence[int]) -> list[float]:
     for version in versions:
         later = seen[(seen[:, THERE] > (found[-1] if found else 0.0)) & (seen[:, VERSION] == version)]
         if not len(later):
-            raise ServiceFailedError(f"version {version} never answered after swap {len(found)}.")
+            raise ServiceFailedError(
+                f"version {version} never answered after {len(found)} swaps: perhaps the next one came before it was loaded."
+            )
         found.append(float(later[:, THERE].min()))
     return found
 

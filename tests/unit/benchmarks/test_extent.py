@@ -198,7 +198,7 @@ def test_a_swap_that_holds_answers_up_is_seen_and_the_quiet_seconds_are_not(slow
 
 
 def test_a_version_that_never_answers_is_no_swap() -> None:
-    with pytest.raises(ServiceFailedError, match="version 1 never answered after swap 2"):
+    with pytest.raises(ServiceFailedError, match="version 1 never answered after 2 swaps"):
         swap.swaps(load(seconds=12, swaps=[4.0, 8.0]), [1, 2, 1], 0.0, 12.0)
     with pytest.raises(ServiceFailedError, match="nothing was answered"):
         swap.p99(load(seconds=2, swaps=[]), 5.0, 6.0)
