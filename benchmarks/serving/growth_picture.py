@@ -36,6 +36,7 @@ def draw(found: Mapping[str, Sequence[Point]], path: Path) -> None:
         times.plot(sizes, [1000 * point.p99 for point in points], color=P99, lw=1.2, ls="--", marker="o", ms=3, label="p99")
         times.plot(sizes, [1000 * point.p50 for point in points], color=TIME, lw=2, marker="o", ms=5, label="p50")
         times.set_yscale("log")
+        times.yaxis.set_major_formatter("{x:g}")
         _figures(times, sizes, [milliseconds(point.p50) for point in points], [1000 * point.p50 for point in points], TIME)
         memory.plot(sizes, [point.memory / MEGABYTE for point in points], color=MEMORY, lw=2, marker="o", ms=5)
         memory.set_ylim(bottom=0)
@@ -54,6 +55,7 @@ def draw(found: Mapping[str, Sequence[Point]], path: Path) -> None:
     axes[0][0].legend(frameon=False, fontsize=9, loc="upper left")
     for ax in axes[1]:
         ax.set_ylim(0, 1.25 * max(point.memory for points in found.values() for point in points) / MEGABYTE)
+    figure.suptitle("One client, one worker on one core: what a request takes, and what the worker holds", fontsize=12)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Texts stay texts, and the same figures give the same file.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growth"}):
@@ -63,4 +65,4 @@ def draw(found: Mapping[str, Sequence[Point]], path: Path) -> None:
 
 def _figures(ax: Axes, sizes: Sequence[int], texts: Sequence[str], heights: Sequence[float], colour: str) -> None:
     for size, text, height in zip(sizes, texts, heights, strict=True):
-        ax.annotate(text, (size, height), (0, -13), textcoords="offset points", ha="center", fontsize=8, color=colour)
+        ax.annotate(text, (size, height), (7, -13), textcoords="offset points", ha="center", fontsize=8, color=colour)
