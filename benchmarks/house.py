@@ -1,8 +1,8 @@
-"""A throwaway workspace with iris in it, for the benchmarks."""
+"""A throwaway workspace with iris in it, or with other projects of the repository, for the benchmarks."""
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -17,23 +17,32 @@ from treadle.state import deployments
 from treadle.state.deployments import Slot
 from treadle.state.store import open_store
 from treadle.training.lineage import Origin
-from treadle.training.train import train
+from treadle.training.train import Trained, train
 
 MODEL = "iris"
 SEED = 1
-PROJECT = Path(__file__).parents[1] / "projects" / MODEL
+PROJECTS = Path(__file__).parents[1] / "projects"
 
 Setting = str | int | float | bool
 
 
-def make(folder: Path, settings: Mapping[str, Setting], policy: Mapping[str, object] | None = None) -> Workspace:
-    """Make a workspace in ``folder`` that holds the project; ``policy`` is laid over the project's own."""
-    project = folder / "projects" / MODEL
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
+def names() -> tuple[str, ...]:
+    """Return the names of all projects of the repository."""
+    return tuple(sorted(path.parent.name for path in PROJECTS.glob("*/model.yaml")))
+
+
+def make(
+    folder: Path, settings: Mapping[str, Setting], policy: Mapping[str, object] | None = None, *, projects: Sequence[str] = (MODEL,)
+) -> Workspace:
+    """Make a workspace in ``folder`` that holds the projects; ``policy`` is laid over the own one of each."""
     given: dict[str, Setting] = {"offline": True, "port": 0, "controller_port": 0, **settings}
-    if policy is not None:
-        (project / "policy.benchmark.yaml").write_text(yaml.safe_dump(dict(policy)), encoding="utf-8")
-        given["overlay"] = "benchmark"
+    (folder / "projects").mkdir(parents=True)
+    for name in projects:
+        project = folder / "projects" / name
+        shutil.copytree(PROJECTS / name, project, ignore=shutil.ignore_patterns("__pycache__"))
+        if policy is not None:
+            (project / "policy.benchmark.yaml").write_text(yaml.safe_dump(dict(policy)), encoding="utf-8")
+            given["overlay"] = "benchmark"
     lines = [f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for name, value in given.items()]
     (folder / MARKER).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return Workspace.find(folder)
@@ -54,16 +63,28 @@ def deploy_registered(workspace: Workspace) -> None:
         raise SystemExit("The gate refuses the version: nothing can be measured with it. `treadle why iris` in the workspace says why.")
 
 
-def deploy_sealed(workspace: Workspace) -> None:
-    """Train a version and give it all traffic, without MLflow: what serves needs none, and this takes a quarter of the time."""
-    project = find(workspace, MODEL)
-    rows = fetch(project, workspace, seed=SEED)
-    made = train(project, rows.frame, Origin(rows.digest, rows.source, rows.simulated), seed=SEED, workspace=workspace)
+def seal(workspace: Workspace, model: str = MODEL, *, seed: int = SEED) -> Trained:
+    """Train a version and keep it among the bundles, without MLflow: what serves needs none, and this takes a quarter of the time."""
+    project = find(workspace, model)
+    rows = fetch(project, workspace, seed=seed)
+    return train(project, rows.frame, Origin(rows.digest, rows.source, rows.simulated), seed=seed, workspace=workspace)
+
+
+def deploy(workspace: Workspace, digests: Mapping[str, str], *, version: int = 1) -> None:
+    """Give one bundle of each model (digest by model) all traffic, under the number of a version."""
     store = open_store(workspace.store_url)
     with store.write() as conn:
-        champion = Slot("champion", 1, made.bundle.digest, 1.0)
-        deployments.insert(conn, MODEL, expected=0, slots=[champion], reason="a benchmark", at=time.time())
+        for model, digest in digests.items():
+            present = deployments.current(conn, model)
+            expected = present.generation if present is not None else 0
+            slots = [Slot("champion", version, digest, 1.0)]
+            deployments.insert(conn, model, expected=expected, slots=slots, reason="a benchmark", at=time.time())
     store.close()
+
+
+def deploy_sealed(workspace: Workspace) -> None:
+    """Train a version and give it all traffic, without MLflow."""
+    deploy(workspace, {MODEL: seal(workspace).bundle.digest})
 
 
 def pseudonymize(workspace: Workspace) -> None:

@@ -7,13 +7,10 @@ timed. In each round each contender is started, measured and ended; who comes fi
 """
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,17 +19,15 @@ from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
-from benchmarks.serving import contenders, environments, load, model, picture, processes, results
+from benchmarks.serving import contenders, environments, load, machine, model, page, picture, processes, results
 from benchmarks.serving.contenders import Contender
 from benchmarks.serving.measure import ContenderFailedError, Cores, Terms, measure
 from benchmarks.serving.results import Row
 
 QUICK = ("raw-asgi", "fastapi-echo", "treadle")
-PAGE = environments.REPOSITORY / "docs" / "architecture" / "speed.md"
-PICTURE = environments.REPOSITORY / "docs" / "assets" / "speed.svg"
-BEGIN, END = "<!-- measured: written by python -m benchmarks.serving --write -->", "<!-- end of measured -->"
+COMMAND = "benchmarks.serving"
+PAGE = page.PAGE
+PICTURE = page.ASSETS / "speed.svg"
 OUT = environments.REPOSITORY / ".treadle" / "benchmarks" / "serving"
 
 
@@ -50,29 +45,6 @@ def versions(contender: Contender) -> str:
     inside = {"yardstick": ("fastapi", "uvicorn"), "naive": ("fastapi", "uvicorn", "scikit-learn")}
     peer = (contender.lock, "onnxruntime" if contender.family == "graph" else "scikit-learn")
     return ", ".join(f"{name} {pins[name]}" for name in inside.get(contender.family, peer))
-
-
-def machine(cores: Cores) -> list[str]:
-    """Return what the figures were measured on, a line each."""
-    return [
-        f"- machine: {_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
-        f"- Linux {platform.release()}, Python {platform.python_version()}",
-        f"- contender on core {cores.server}, wrk on core {cores.load}; load of the machine before: {os.getloadavg()[0]:.1f}",
-        f"- commit {_commit()}, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
-    ]
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _commit() -> str:
-    told = [
-        subprocess.run(["git", *words], cwd=environments.REPOSITORY, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
-        for words in (["rev-parse", "--short=10", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-    ]
-    return f"{told[0]}{' and changes that are not committed' if told[1] else ''}"
 
 
 def compare(those: Mapping[str, Contender], terms: Terms, rounds: int) -> tuple[dict[str, Row], list[str]]:
@@ -122,11 +94,8 @@ def report(rows: Mapping[str, Row], facts: Sequence[str], growing: Sequence[str]
 
 def write(text: str, rows: Mapping[str, Row]) -> None:
     """Lay the report and the picture into the page that shows them."""
-    page = PAGE.read_text(encoding="utf-8")
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
     picture.draw(rows, PICTURE)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n![The comparison](../assets/{PICTURE.name})\n\n{END}{tail}", encoding="utf-8")
+    page.lay(COMMAND, f"{text}\n\n![The comparison](../assets/{PICTURE.name})", PAGE)
 
 
 def given(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -187,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cores = Cores.choose()
     signal.signal(signal.SIGTERM, _stop)
     processes.adopt_orphans()
-    facts = machine(cores)
+    facts = machine.facts(f"contender on core {cores.server}, wrk on core {cores.load}")
     # A short path: sockets lie below it.
     with tempfile.TemporaryDirectory(prefix="serving-") as folder:
         made = model.make(Path(folder))

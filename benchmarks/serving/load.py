@@ -1,11 +1,11 @@
-"""The load: wrk on a core of its own, with requests that lie ready in files."""
+"""The load: wrk on a core of its own where there is one, with requests that lie ready in files."""
 
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,11 +24,12 @@ class LoadFailedError(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What a load has measured: answers per second, and two quantiles of the seconds that an answer took."""
+    """What a load has measured: answers per second, two quantiles of the seconds that an answer took, and how many answers there were."""
 
     rate: float
     p50: float
     p99: float
+    answers: int
 
 
 def wrk() -> str:
@@ -58,7 +59,7 @@ def parse(printed: str) -> Load:
         raise LoadFailedError(f"of {told['requests']} requests failed: {', '.join(f'{count} ({kind})' for kind, count in failed.items())}")
     if not told["requests"]:
         raise LoadFailedError("not one request was answered")
-    return Load(1e6 * told["requests"] / told["microseconds"], told["p50"] / 1e6, told["p99"] / 1e6)
+    return Load(1e6 * told["requests"] / told["microseconds"], told["p50"] / 1e6, told["p99"] / 1e6, told["requests"])
 
 
 def request(url: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> bytes:
@@ -69,8 +70,10 @@ def request(url: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> b
     return f"POST {address.path or '/'} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-def run(url: str, requests: Sequence[Path], *, clients: int, seconds: int, core: int, watch: Callable[[], None] | None = None) -> Load:
-    """Send the requests in turn for ``seconds``, from so many clients at once; call ``watch`` ten times a second meanwhile.
+def run(
+    url: str, requests: Sequence[Path], *, clients: int, seconds: int, cores: Collection[int], watch: Callable[[], None] | None = None
+) -> Load:
+    """Send the requests in turn for ``seconds``, from so many clients at once, on ``cores``; call ``watch`` ten times a second meanwhile.
 
     Raises:
         LoadFailedError: a request failed, or wrk did not end in time.
@@ -85,7 +88,7 @@ def run(url: str, requests: Sequence[Path], *, clients: int, seconds: int, core:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 (one call into the kernel)
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 (one call into the kernel)
     ) as process:
         try:
             while process.poll() is None and time.monotonic() < until:

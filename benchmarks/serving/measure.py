@@ -100,7 +100,7 @@ def measure(contender: Contender, terms: Terms) -> Measured:
         env = {**environment(place), **contender.prepare(place)}
         _export(contender, place, env)
         headers = contender.headers(folder)
-        with Running(contender.command(place), env, folder, terms.cores.server) as running:
+        with Running(contender.command(place), env, folder, {terms.cores.server}) as running:
             return _loaded(contender, place, headers, running, terms)
     except (EnvironmentFailedError, LoadFailedError, WrongAnswerError, BacklogStaysError, subprocess.SubprocessError) as error:
         raise ContenderFailedError(str(error)) from error
@@ -216,9 +216,9 @@ class Loads:
             path = self.folder / f"request-{number}"
             path.write_bytes(load.request(url, contenders.encoded(ask.body(rows)), [*self.headers, *ask.headers(rows)]))
             files.append(path)
-        core = self.terms.cores.load
-        load.run(url, files, clients=clients, seconds=WARM_SECONDS, core=core)
-        done = load.run(url, files, clients=clients, seconds=self.terms.seconds, core=core, watch=self.watch.look)
+        cores = {self.terms.cores.load}
+        load.run(url, files, clients=clients, seconds=WARM_SECONDS, cores=cores)
+        done = load.run(url, files, clients=clients, seconds=self.terms.seconds, cores=cores, watch=self.watch.look)
         self.watch.judge(name, self.found)
         return done
 

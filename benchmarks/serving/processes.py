@@ -1,4 +1,4 @@
-"""A contender's processes: started on one core, measured together, and ended, each by its id."""
+"""A contender's processes: started on cores that are named, measured together, and ended, each by its id."""
 
 import contextlib
 import ctypes
@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,11 +39,11 @@ def free_port() -> int:
 class Running:
     """A contender that runs, from entry to exit. There is one at a time: every descendant that comes after its start belongs to it."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], folder: Path, core: int) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], folder: Path, cores: Collection[int]) -> None:
         self._command = command
         self._env = env
         self._folder = folder
-        self._core = core
+        self._cores = frozenset(cores)
         self._log = folder / "log.txt"
         self._process: subprocess.Popen[bytes] | None = None
         self._others: frozenset[psutil.Process] = frozenset()
@@ -54,7 +54,7 @@ class Running:
         tied = die_with(os.getpid())
 
         def prepare() -> None:
-            os.sched_setaffinity(0, {self._core})
+            os.sched_setaffinity(0, self._cores)
             if tied is not None:
                 tied()
 
@@ -115,6 +115,6 @@ class Running:
         found = []
         for process in self.tree():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if process.status() != psutil.STATUS_ZOMBIE and process.cpu_affinity() != [self._core]:
+                if process.status() != psutil.STATUS_ZOMBIE and set(process.cpu_affinity() or ()) != self._cores:
                     found.append(process.name())
         return found

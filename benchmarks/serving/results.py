@@ -91,7 +91,8 @@ def _cell(found: Spread | None, form: Callable[[float], str]) -> str:
     return NOTHING if found is None else found.text(form)
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+def grid(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of Markdown, with what is right of the first column set to the right."""
     return [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1), *(f"| {' | '.join(line)} |" for line in lines)]
 
 
@@ -125,9 +126,9 @@ def table(rows: Mapping[str, Row]) -> str:
     ]
     head = ("one row", "16 clients: req/s", "x echo", "p50 ms", "p99 ms", "1 client: req/s", "p50 ms", "p99 ms", "p50 x echo")
     lines = [
-        *_table(head, single),
+        *grid(head, single),
         "",
-        *_table(("batches of 1,000 rows, start, memory", "rows/s", "x echo", "binary: rows/s", "first good answer s", "memory MiB"), rest),
+        *grid(("batches of 1,000 rows, start, memory", "rows/s", "x echo", "binary: rows/s", "first good answer s", "memory MiB"), rest),
     ]
     missing = [f"- {row.title}: {row.failed}" for row in rows.values() if row.failed]
     return "\n".join([*lines, *(["", "Not measured, or not in every round:", "", *missing] if missing else [])])
@@ -180,7 +181,7 @@ def targets(rows: Mapping[str, Row]) -> str:
         limit = f"{'≤' if one.most else '≥'} {one.target:g}" + (f" (floor {one.floor:g})" if one.floor is not None else "")
         who = f" ({other.title})" if one.against in {"graph", "peers"} else ""
         lines.append((f"{one.text}{who}", limit, found.text(times), one.verdict(found.median)))
-    return "\n".join(_table(("Treadle", "wanted", "measured", "reached"), lines)) if lines else ""
+    return "\n".join(grid(("Treadle", "wanted", "measured", "reached"), lines)) if lines else ""
 
 
 def _opponent(rows: Mapping[str, Row], target: Target) -> Row | None:

@@ -7,22 +7,20 @@ first import), and whichever worker is asked adds them all up: counters are exac
 import fcntl
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from struct import Struct, pack
+from struct import Struct
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from treadle.serving.numbers import FOLDER_VARIABLE, SUMMED, hold
 
 VERSIONS = 20
 """How many versions of a model are told apart; those before them are added up as version "older"."""
@@ -30,9 +28,8 @@ VERSIONS = 20
 ROOM = 1 << 17
 """Bytes on the disk for each kind of numbers of one worker: hundreds of versions, dozens of models."""
 
-_SUMMED = ("counter", "histogram")
-_KINDS = (*_SUMMED, "gauge_livesum")
-"""As the files of a worker are named; the numbers of the first outlive it."""
+_KINDS = (*SUMMED, "gauge_livesum")
+"""As the files of a worker are named."""
 
 _DOUBLE = Struct("=d").pack_into
 
@@ -160,45 +157,6 @@ def reserve() -> None:
             file.write(bytes(max(ROOM - file.tell(), 0)))
 
 
-def retire(folder: Path, process: int) -> None:
-    """Add what a process that has ended has counted to what all such have: a worker that dies again and again leaves one file of each kind.
-
-    Raises:
-        OSError: there is no room for it; the files of the process stay, and count as before.
-    """
-    with _hold(folder, fcntl.LOCK_EX):
-        for kind in _SUMMED:
-            ended, total = folder / f"{kind}_{process}.db", folder / f"{kind}_ended.db"
-            if not _size(ended):
-                continue
-            values: dict[str, float] = {}
-            for file in (total, ended):
-                for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)) if _size(file) else ():  # type: ignore[no-untyped-call]
-                    values[key] = values.get(key, 0.0) + value
-            written = folder / f"{kind}_ended.new"
-            written.write_bytes(_file(values))
-            written.replace(total)
-            ended.unlink()
-
-
-def _file(values: Mapping[str, float]) -> bytes:
-    """Return the file in which Prometheus's library keeps these numbers: written at once, since a mapped one could have no room."""
-    entries = b""
-    for key, value in values.items():
-        text = key.encode()
-        text += b" " * (8 - (len(text) + 4) % 8)
-        entries += pack(f"i{len(text)}sdd", len(key.encode()), text, value, 0.0)
-    return pack("ii", 8 + len(entries), 0) + entries
-
-
-@contextmanager
-def _hold(folder: Path, how: int) -> Iterator[None]:
-    """Hold the lock under which files of the folder become one: whoever adds them up meanwhile would count some twice, or not at all."""
-    with (folder / "lock").open("wb") as lock:
-        fcntl.flock(lock, how)
-        yield
-
-
 def scrape(registry: CollectorRegistry) -> bytes:
     """Return the text that Prometheus reads: of all workers where they share a folder, of ``registry`` otherwise."""
     folder = os.environ.get(FOLDER_VARIABLE)
@@ -218,7 +176,7 @@ class _WorkerFiles:
         self._folder = Path(folder)
 
     def collect(self) -> Iterator[Metric]:
-        with _hold(self._folder, fcntl.LOCK_SH):
+        with hold(self._folder, fcntl.LOCK_SH):
             files = [str(path) for path in self._folder.glob("*.db") if _size(path)]
             found = list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
         yield from found

@@ -15,16 +15,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
 from filelock import FileLock, Timeout
-from prometheus_client.multiprocess import mark_process_dead
 
 from treadle.errors import KeysMissing, PortTaken, ServiceRunning
 from treadle.identity import Keys
-from treadle.serving.metrics import FOLDER_VARIABLE, retire
+from treadle.serving.numbers import FOLDER_VARIABLE, forget
 from treadle.serving.tls import Certificate
 from treadle.serving.tracing import require_exporter
 from treadle.settings import KEY_VARIABLE, Workspace, http_address, is_loopback
@@ -227,11 +227,6 @@ def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
     variables = {**environment(workspace), FOLDER_VARIABLE: str(metrics)}
     logs = workspace.home / "logs"
 
-    def mark_dead(pid: int) -> None:
-        mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]
-        with contextlib.suppress(OSError):  # without room its files stay as they are
-            retire(metrics, pid)
-
     workers = [
         Child(
             f"worker-{number}",
@@ -239,7 +234,7 @@ def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
             variables,
             logs / f"worker-{number}.log",
             (listener.fileno(),),
-            mark_dead,
+            partial(forget, folder=metrics),
         )
         for number in range(1, workspace.settings.workers + 1)
     ]

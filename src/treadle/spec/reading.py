@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from treadle.errors import ContractInvalid
 from treadle.spec.contract import Contract
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""What ``safe_load`` reads, but in C where the library has that: every worker reads the contracts before it is ready."""
+
 
 def load_contract(path: Path, overlay: str = "", *, tried: Path | None = None) -> Contract:
     """Read a ``model.yaml``, with ``policy.<overlay>.yaml`` beside it laid over the policy half if it exists.
@@ -37,7 +40,7 @@ def _validated(path: Path, content: dict[str, Any]) -> Contract:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - either loader is a safe one
     except OSError as error:
         raise ContractInvalid(path, [f"cannot be read: {error.strerror}"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -77,7 +77,7 @@ def test_a_contender_is_pinned_and_ended_and_a_refused_load_does_not_count(tmp_p
     cores, port = Cores.choose(), processes.free_port()
     place = Place(python, tmp_path, port, ())
     url = f"http://127.0.0.1:{port}/predict"
-    with processes.Running(echo(python, port), measure.environment(place), tmp_path, cores.server) as running:
+    with processes.Running(echo(python, port), measure.environment(place), tmp_path, {cores.server}) as running:
         until(lambda: answers(url), seconds=60)
         (process,) = [one for one in running.tree() if one.cmdline()[1:2] == [str(python.with_name("uvicorn"))]]
         assert process.cpu_affinity() == [cores.server]
@@ -85,11 +85,11 @@ def test_a_contender_is_pinned_and_ended_and_a_refused_load_does_not_count(tmp_p
         assert 10 < process.memory_info().rss / processes.MEBIBYTE <= running.memory()
         assert running.alive
         with pytest.raises(LoadFailedError, match=r"\(status\)"):
-            load.run(url, asked(tmp_path, url, b'{"sepal_length": "wide"}'), clients=2, seconds=1, core=cores.load)
+            load.run(url, asked(tmp_path, url, b'{"sepal_length": "wide"}'), clients=2, seconds=1, cores={cores.load})
     assert not running.alive
     assert not psutil.pid_exists(process.pid)
     with pytest.raises(LoadFailedError):
-        load.run(url, asked(tmp_path, url, b"{}"), clients=1, seconds=1, core=cores.load)
+        load.run(url, asked(tmp_path, url, b"{}"), clients=1, seconds=1, cores={cores.load})
 
 
 def answers(url: str) -> bool:
@@ -103,7 +103,7 @@ def answers(url: str) -> bool:
 
 
 def test_what_ends_at_once_is_told_with_what_it_printed(tmp_path: Path) -> None:
-    with processes.Running([sys.executable, "-c", "raise SystemExit('no such model')"], {}, tmp_path, Cores.choose().server) as running:
+    with processes.Running([sys.executable, "-c", "raise SystemExit('no such model')"], {}, tmp_path, {Cores.choose().server}) as running:
         until(lambda: not running.alive, seconds=30)
     assert not running.alive
     assert running.told() == "no such model"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks import house
 from benchmarks.serving import __main__ as command
-from benchmarks.serving import backlog, contenders, environments, load, picture, results, sink
+from benchmarks.serving import backlog, contenders, environments, load, page, picture, results, sink
 from benchmarks.serving.backlog import Look
 from benchmarks.serving.contenders import Ask, WrongAnswerError
 from benchmarks.serving.load import LoadFailedError
@@ -361,7 +361,7 @@ def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch
     def refuse(*words: str) -> None:
         raise subprocess.CalledProcessError(1, list(words), stderr=printed)
 
-    monkeypatch.setattr(environments, "_run", refuse)
+    monkeypatch.setattr(environments, "run", refuse)
     with pytest.raises(environments.EnvironmentFailedError, match=f"could not be made: {reason}"):
         environments.make("fastapi", tmp_path)
     assert not list(tmp_path.glob("fastapi-*/finished"))
@@ -447,17 +447,17 @@ def test_quick_is_short_unless_told_otherwise() -> None:
 
 
 def test_the_page_has_the_place_for_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "speed.md"
-    page.write_text(command.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(command, "PAGE", page)
+    shown = tmp_path / "speed.md"
+    shown.write_text(command.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(command, "PAGE", shown)
     monkeypatch.setattr(command, "PICTURE", tmp_path / "speed.svg")
     text = command.report(rows(), ["- machine: one"], [])
     command.write(text, rows())
-    once = page.read_text(encoding="utf-8")
+    once = shown.read_text(encoding="utf-8")
     command.write(text, rows())
-    assert page.read_text(encoding="utf-8") == once
+    assert shown.read_text(encoding="utf-8") == once
     assert once.count(text) == 1
-    assert once.startswith(command.PAGE.read_text(encoding="utf-8").partition(command.BEGIN)[0])
+    assert once.startswith(command.PAGE.read_text(encoding="utf-8").partition(page.begin(command.COMMAND))[0])
     assert (tmp_path / "speed.svg").exists()
 
 

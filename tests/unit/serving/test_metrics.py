@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.parser import text_string_to_metric_families
 
-from treadle.serving.metrics import FOLDER_VARIABLE, VERSIONS, ServingMetrics, observe_many, retire, scrape
+from treadle.serving.metrics import VERSIONS, ServingMetrics, observe_many, scrape
+from treadle.serving.numbers import FOLDER_VARIABLE, forget
 
 WORKER = """
 import sys
@@ -117,12 +117,12 @@ def test_the_numbers_of_all_processes_are_added_up(tmp_path: Path, monkeypatch: 
 def test_processes_that_have_ended_share_their_files_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     ended = [count_in(tmp_path, times) for times in (3, 4)]
-    for process in ended:
-        mark_process_dead(process, str(tmp_path))
+    for path in tmp_path.glob("gauge_*.db"):
+        path.unlink()
     before = scrape(CollectorRegistry())
 
     for process in (*ended, ended[0], 99999):
-        retire(tmp_path, process)
+        forget(process, folder=tmp_path)
 
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_ended.db", "histogram_ended.db"]
     assert sorted(scrape(CollectorRegistry()).splitlines()) == sorted(before.splitlines())
@@ -135,8 +135,7 @@ def test_without_room_the_files_of_a_process_stay(tmp_path: Path, monkeypatch: p
     process = count_in(tmp_path, 3)
     (tmp_path / "counter_ended.new").mkdir()
 
-    with pytest.raises(OSError, match=r"ended\.new"):
-        retire(tmp_path, process)
+    forget(process, folder=tmp_path)
 
     assert values(scrape(CollectorRegistry()), "ml_predictions_total") == {("churn", "1"): 3}
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests import crew
 from treadle.errors import PortTaken
-from treadle.serving.metrics import FOLDER_VARIABLE
+from treadle.serving.numbers import FOLDER_VARIABLE
 from treadle.serving.supervisor import (
     STEADY,
     Child,
@@ -250,3 +250,10 @@ def test_a_child_asks_the_kernel_only_where_it_can(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "platform", "darwin")
 
     assert die_with(os.getpid()) is None
+
+
+def test_the_process_that_starts_the_workers_loads_neither_numbers_nor_metrics() -> None:
+    heavy = {"numpy", "prometheus_client", "sqlalchemy", "fastapi", "pandas"}
+    look = f"import sys, treadle.serving.supervisor as _; print({heavy!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
