@@ -56,7 +56,6 @@ REQUESTS = {
     "chunked": CHUNKED,
     "read": b"GET /predict/churn HTTP/1.1\r\nhost: here\r\n\r\n",
     "health": b"GET /openapi.json HTTP/1.1\r\nhost: here\r\n\r\n",
-    "upgrade": b"GET /predict/churn HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
 }
 LAST = {
     "close": post(connection="close"),
@@ -64,11 +63,12 @@ LAST = {
 }
 """After these the connection ends."""
 BROKEN = {
+    "upgrade": b"GET /predict/churn HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
     "not ASCII": post("/predict/chürn"),
     "no HTTP": b"POST /predict/churn\r\n\r\n",
     "broken chunk": CHUNKED.replace(b"\r\n0\r\n\r\n", b"zz\r\n0\r\n\r\n"),
 }
-"""After these too. What uvicorn says of them overtakes the answers that it still owes, ours does not."""
+"""After these too. What uvicorn says of them overtakes the answers that it still owes, or is lost with them, as the pieces fall."""
 
 Answer = tuple[int, dict[bytes, bytes], bytes]
 
