@@ -34,7 +34,7 @@ def test_a_start_is_timed_and_the_memory_of_each_process_read() -> None:
     assert min(worker, shipper, supervisor) > 10
     assert together == pytest.approx(worker + shipper + supervisor, abs=2)
     assert "| memory of a worker with every project | ≤ 350 MB |" in told
-    assert "iris (bundled" in told
+    assert "trained on rows that need no internet: iris (" in told
 
 
 def test_swaps_under_load_lose_no_answer() -> None:
