@@ -7,13 +7,8 @@ import msgspec
 from treadle.errors import FieldProblem
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer.
-
-    ``prediction`` is a class, with the ``confidence`` and the ``probabilities`` of all classes; a regression answers a number, and
-    has neither. ``request_id`` is the id that the row is logged under, ``attempts`` how often its request was sent, and ``answer``
-    the JSON as it came, byte for byte what is in the log.
-    """
+class _Said(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a prediction that the service says."""
 
     prediction_id: str
     model: str
@@ -22,6 +17,16 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
     fallback: bool = False
+
+
+class Prediction(_Said, frozen=True, kw_only=True):
+    """One answer.
+
+    ``prediction`` is a class, with the ``confidence`` and the ``probabilities`` of all classes; a regression answers a number, and
+    has neither. ``request_id`` is the id that the row is logged under, ``attempts`` how often its request was sent, and ``answer``
+    the JSON as it came, byte for byte what is in the log.
+    """
+
     request_id: str
     attempts: int
     answer: bytes
@@ -108,18 +113,6 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
     actor: str
     verdict: str | None = None
-
-
-class _Said(msgspec.Struct):
-    """The part of a prediction that the service says."""
-
-    prediction_id: str
-    model: str
-    version: int
-    prediction: str | float
-    confidence: float | None = None
-    probabilities: dict[str, float] | None = None
-    fallback: bool = False
 
 
 class _Batch(msgspec.Struct):

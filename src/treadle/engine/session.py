@@ -122,7 +122,7 @@ class Single:
         """Return the scores of a row, both as the float32 of this machine; whether they are finite is not looked at.
 
         Raises:
-            RuntimeError: the graph failed, or has another number of scores. So are all errors of the runtime.
+            Exception: the graph failed, or has another number of scores; the runtime's errors have no base class of their own.
         """
         self._row[:] = row
         self._run()

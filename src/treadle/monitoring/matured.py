@@ -54,7 +54,7 @@ def matured(conn: Connection, window: Window, interface: Interface, digest: str)
         n_features=len(interface.features),
         n_scores=interface.score_count,
         missing=labels.missing,
-        negative=negative_class(interface),
+        negative=interface.negative_class,
         limit=window.limit,
         digest=digest,
     )
@@ -68,13 +68,6 @@ def matured_under(conn: Connection, window: Window, interface: Interface, bundle
     rows = reduce(LabelledRows.joined, [part.rows for part in parts if len(part.rows)] or [_none(interface)])
     newest = np.arange(len(rows))[-window.limit :]
     return Matured(rows.take(newest), tuple(sentence for part in parts for sentence in part.left_out))
-
-
-def negative_class(interface: Interface) -> str | None:
-    """Return what a missing label means where the policy counts it: the class of a binary task that is not positive."""
-    if interface.task != "binary":
-        return None
-    return interface.target.classes[1 - interface.positive_index]
 
 
 def _part(conn: Connection, window: Window, interface: Interface, bundles: BundlePlace, answerer: Answerer) -> Matured:

@@ -10,7 +10,6 @@ from treadle.errors import NoABTest
 from treadle.projects import Project
 from treadle.registry import abtest
 from treadle.registry.abtest import Observed, Report
-from treadle.spec import Interface
 from treadle.state import deployments, log
 from treadle.state.deployments import Slot
 
@@ -71,15 +70,10 @@ def _observed(
         n_features=len(interface.features),
         n_scores=interface.score_count,
         missing=project.contract.policy.labels.missing,
-        negative=_negative(interface),
+        negative=interface.negative_class,
         limit=MOST_ROWS,
         digest=slot.digest,
         routed=True,
     )
     answered, failed = counted
     return Observed(slot.version, interface, label_index(interface, rows.labels), rows.scores, rows.entity, answered, failed)
-
-
-def _negative(interface: Interface) -> str | None:
-    """Return what a missing label means where the policy counts it: the class of a binary task that is not positive."""
-    return interface.target.classes[1 - interface.positive_index] if interface.task == "binary" else None

@@ -15,7 +15,7 @@ from treadle.errors import BundleCorrupt, BundleNotFound, NotDeployed
 from treadle.projects import CONTRACT_FILE, Project
 from treadle.retraining.replay import Past, Played, Record, Reign, grid, play
 from treadle.settings import Workspace
-from treadle.spec import Interface, Policy, load_contract
+from treadle.spec import Policy, load_contract
 from treadle.state import deployments, pruning, recorded, turns
 from treadle.state.deployments import Deployment
 from treadle.state.store import Store
@@ -121,11 +121,7 @@ def _past(conn: Connection, bundles: BundlePlace, project: Project, version: tup
     interface = bundle.interface
     parts = recorded.read_parts(conn, project.name, number, bundle.profile.digest, since=since, until=until)
     answers = recorded.read_answers(conn, project.name, number, digest, n_scores=interface.score_count, since=since, until=until)
-    return Past(bundle, parts, answers, label_index(interface, answers.value), _negative(interface))
-
-
-def _negative(interface: Interface) -> int | None:
-    return 1 - interface.positive_index if interface.task == "binary" else None
+    return Past(bundle, parts, answers, label_index(interface, answers.value), interface.negative_index)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

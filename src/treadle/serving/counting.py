@@ -11,7 +11,8 @@ import numpy.typing as npt
 from treadle.bundle.place import BundlePlace
 from treadle.bundle.profile import Profile
 from treadle.errors import TreadleError
-from treadle.serving.spool import PINNED, EventRecord, PredictionRecord
+from treadle.serving.spool import EventRecord, PredictionRecord
+from treadle.state.deployments import PINNED
 from treadle.state.log import Part
 
 

@@ -111,7 +111,7 @@ class HotPath:
                 if head is None:
                     status, answer = await work(model, decoded(body), asked, receive)
                 else:
-                    asked = replace(asked, gone=partial(left, receive))
+                    asked = _until_gone(asked, receive)
                     status, answer = await self._tensors(model, tensors.table(body, head), asked, headers)
             else:
                 headers.append((b"allow", b"POST"))
@@ -149,10 +149,10 @@ class HotPath:
     async def _predict(self, model: str, content: object, asked: Asked, receive: Receive) -> Answer:
         quick = self._inference.routes.quick.get(model) if asked.version is None else None
         told = quick(content, asked.request_id) if quick else None
-        return HTTPStatus.OK, told or await self._inference.predict(model, content, replace(asked, gone=partial(left, receive)))
+        return HTTPStatus.OK, told or await self._inference.predict(model, content, _until_gone(asked, receive))
 
     async def _batch(self, model: str, content: object, asked: Asked, receive: Receive) -> Answer:
-        answered = await self._inference.predict_batch(model, member(content, "rows"), replace(asked, gone=partial(left, receive)))
+        answered = await self._inference.predict_batch(model, member(content, "rows"), _until_gone(asked, receive))
         return HTTPStatus.OK, msgspec.json.encode({"predictions": answered.told()})
 
     async def _tensors(self, model: str, rows: Table, asked: Asked, headers: Headers) -> Answer:
@@ -164,6 +164,11 @@ class HotPath:
     async def _labels(self, model: str, content: object, _asked: Asked, _receive: Receive) -> Answer:
         count = await accept(self._inference, model, member(content, "labels"), now=self._clock())
         return HTTPStatus.ACCEPTED, msgspec.json.encode({"accepted": count, "note": QUEUED})
+
+
+def _until_gone(asked: Asked, receive: Receive) -> Asked:
+    """Return what is asked, by a caller who may go away before the answer."""
+    return replace(asked, gone=partial(left, receive))
 
 
 def _asked(speaking: Headers, headers: Headers) -> Asked:

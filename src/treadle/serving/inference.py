@@ -35,8 +35,8 @@ from treadle.serving.loaded import Gone, Limits, Loaded, Routes, ShortWay
 from treadle.serving.metrics import ServingMetrics, observe_many
 from treadle.serving.quick import Quick
 from treadle.serving.routing import Table, choose
-from treadle.serving.spool import PINNED, BatchRecord, EventRecord, PredictionRecord, SpoolWriter, Written, answer
-from treadle.state.deployments import Slot
+from treadle.serving.spool import BatchRecord, EventRecord, PredictionRecord, SpoolWriter, Written, answer
+from treadle.state.deployments import PINNED, Slot
 
 BATCH_ROWS = 1000
 """Most rows (or labels) of one call: a longer one would hold up all others."""
@@ -234,7 +234,7 @@ class Inference:
         return await self._answer(call, started)
 
     def quick(self, routes: Routes, model: str) -> ShortWay:
-        """Return the short way of a model: ``predict`` for a caller who asks nothing special. It must be called on the event loop."""
+        """Return the short way of a model: ``predict`` for a caller who asks nothing special; to be taken on the event loop."""
         if self._spool.durable:
             return _never  # to wait for the disk takes the long way
         table = routes.table(model)

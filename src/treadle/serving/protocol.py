@@ -4,22 +4,15 @@ It is uvicorn's protocol, and does itself only what it can do at once: a predict
 connection that owes no other answer. Everything else, and whatever it cannot answer, goes uvicorn's own way, as if nobody had looked at it.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 PREDICT = b"/predict/"
 
 
-class AtOnce(Protocol):
-    """An ASGI application that can answer some requests without the event loop."""
-
-    def at_once(self, scope: dict[str, Any], body: bytes) -> bytes | None:
-        """Return the JSON of a good answer, or None: then the application is to be called with this scope."""
-
-
 class QuickProtocol(HttpToolsProtocol):
-    """One connection. ``app`` is an ``AtOnce``."""
+    """One connection. ``app`` is the ``Guard``, which can answer some requests without the event loop."""
 
     app: Any
     _written: list[tuple[bytes, bytes]] | None = None

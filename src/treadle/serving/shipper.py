@@ -114,8 +114,7 @@ class Shipper:
             self._offsets.clear()
             self._tell(0)
             raise
-        if self._backlog is not None:
-            self._tell(sum(self._waiting(path) for path in segments(self._spool)))
+        self._tell(sum(self._waiting(path) for path in segments(self._spool)))
         return shipped
 
     def _waiting(self, path: Path) -> int:

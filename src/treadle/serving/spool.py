@@ -40,10 +40,6 @@ _LENGTH = struct.Struct("<I")
 _HEADER = struct.Struct("<4sII")
 
 
-PINNED = "pinned"
-"""The role in which a version answers a caller that named it: such a call is no sample of traffic."""
-
-
 class PredictionRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="prediction"):
     """One answered (or failed) row, with the columns of the ``predictions`` table.
 

@@ -207,6 +207,16 @@ class Interface(Frozen):
         return classes.index(self.target.positive) if self.target.positive is not None else len(classes) - 1
 
     @property
+    def negative_index(self) -> int | None:
+        """The column of the scores that belongs to the other class of a binary task; None for another task."""
+        return 1 - self.positive_index if self.task == "binary" else None
+
+    @property
+    def negative_class(self) -> str | None:
+        """What a missing label means where the policy counts it: the class of a binary task that is not positive."""
+        return None if self.negative_index is None else self.target.classes[self.negative_index]
+
+    @property
     def score_count(self) -> int:
         """How many scores the graph gives for a row: one per class, or the value."""
         return len(self.target.classes) or 1

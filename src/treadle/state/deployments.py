@@ -20,6 +20,9 @@ from treadle.state.schema import deployment
 Role = Literal["champion", "canary", "arm", "fallback"]
 Slots = tuple["Slot", ...]
 
+PINNED = "pinned"
+"""The role in which the log has a version that answered a caller who named it: such a call is no sample of traffic."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:

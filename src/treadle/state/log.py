@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from treadle.errors import StoreUnavailable
 from treadle.spec.addresses import without_secrets
+from treadle.state.deployments import PINNED
 from treadle.state.joins import rejoin
 from treadle.state.schema import labels, predictions, profile_parts, segments
 
@@ -26,7 +27,7 @@ Missing = Literal["exclude", "negative"]
 
 PREDICTION_COLUMNS = tuple(predictions.c.keys())
 _MODEL, _REQUEST_ID, _ENTITY = map(PREDICTION_COLUMNS.index, ("model", "request_id", "entity"))
-_ROUTED = and_(predictions.c.fallback == false(), predictions.c.role != "pinned")
+_ROUTED = and_(predictions.c.fallback == false(), predictions.c.role != PINNED)
 """Rows that a version met because they were routed to it: calls that name a version, or are answered by another, are no sample."""
 
 _LABEL_COLUMNS = ("label_id", "model", "prediction_id", "request_id", "entity", "value", "event_at", "received_at")
@@ -280,7 +281,7 @@ def answered_after(conn: Connection, model: str, last: tuple[float, str], *, unt
     each, (at, name) = predictions.c, last
     asked = select(each.prediction_id, each.at, each.version, each.digest, each.row, each.scores)
     asked = asked.where(each.model == model, each.at >= at, each.at <= until, each.status == "ok", each.digest != but)
-    asked = asked.where(or_(each.at > at, each.prediction_id > name), each.role != "pinned")
+    asked = asked.where(or_(each.at > at, each.prediction_id > name), each.role != PINNED)
     return [Answered(*row) for row in conn.execute(asked.order_by(each.at, each.prediction_id).limit(limit))]
 
 

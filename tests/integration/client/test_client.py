@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,22 @@ def told(answers: list[Prediction], asked: list[dict[str, Any]]) -> dict[str, li
     return {one.request_id: [(one.prediction_id, one.answer.decode(), row["customer"])] for one, row in zip(answers, asked, strict=True)}
 
 
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Store]]:
-    """Yield a host that serves, and that nothing happens to."""
-    with Host(tmp_path_factory.mktemp("calm") / "host") as host:
+@contextmanager
+def serving(folder: Path, graph: bytes) -> Iterator[tuple[Host, Store]]:
+    """Yield a host that serves this graph, and its store."""
+    with Host(folder / "host") as host:
         store = open_at(host)
-        deploy(store, slot(host, small_bundles.answering(), 1))
+        deploy(store, slot(host, graph, 1))
         host.serve()
         yield host, store
         store.close()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Store]]:
+    """Yield a host that serves, and that nothing happens to."""
+    with serving(tmp_path_factory.mktemp("calm"), small_bundles.answering()) as found:
+        yield found
 
 
 def test_what_threads_get_from_one_client_is_what_the_log_has(calm: tuple[Host, Store]) -> None:
@@ -212,12 +220,8 @@ class Callers(Crew):
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Store]]:
     """Yield a host whose model takes some milliseconds a row."""
-    with Host(tmp_path_factory.mktemp("slow") / "host") as host:
-        store = open_at(host)
-        deploy(store, slot(host, small_bundles.slow(), 1))
-        host.serve()
-        yield host, store
-        store.close()
+    with serving(tmp_path_factory.mktemp("slow"), small_bundles.slow()) as found:
+        yield found
 
 
 def test_killed_workers_cost_no_caller_an_answer_and_the_log_says_what_was_asked_twice(slow: tuple[Host, Store]) -> None:
