@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,17 +26,8 @@ from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.people import People
 from treadle.serving.policies import Policies
-from treadle.serving.spool import (
-    ConsentRecord,
-    EventRecord,
-    LabelRecord,
-    PredictionRecord,
-    Record,
-    SpoolWriter,
-    read_frames,
-    salt_of,
-    segments,
-)
+from treadle.serving.records import ConsentRecord, EventRecord, LabelRecord, PredictionRecord, Record, apart
+from treadle.serving.spool import SpoolWriter, read_frames, salt_of, segments
 from treadle.settings import Settings, Workspace
 from treadle.spec import Interface
 from treadle.state import deployments
@@ -116,7 +108,7 @@ class Service:
         return answer
 
     def predict_batch(self, payloads: object, model: str = "churn", request_id: str | None = None) -> list[dict[str, Any]]:
-        return asyncio.run(self.inference.predict_batch(model, payloads, Asked(request_id))).told()
+        return list(map(json.loads, asyncio.run(self.inference.predict_batch(model, payloads, Asked(request_id))).told()))
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         """Send one request to the application, without a network."""
@@ -131,7 +123,7 @@ class Service:
     def records(self) -> list[Record]:
         found: list[Record] = []
         for path in segments(self.spool_folder):
-            found += read_frames(path.read_bytes(), salt_of(path), final=True).records
+            found += apart(read_frames(path.read_bytes(), salt_of(path), final=True).records)
         return found
 
     def predictions(self) -> list[PredictionRecord]:

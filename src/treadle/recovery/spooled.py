@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select
 
 from treadle.recovery.files import Carrier
 from treadle.recovery.manifest import Waiting
-from treadle.serving.spool import LabelRecord, PredictionRecord, read_frames, salt_of, segments, writer_gone
+from treadle.serving.records import LabelRecord, PredictionRecord, apart
+from treadle.serving.spool import read_frames, salt_of, segments, writer_gone
 from treadle.state import log
 from treadle.state.schema import segments as shipped
 
@@ -46,7 +47,7 @@ def waiting(conn: Connection, copies: list[Path]) -> Waiting:
     predictions = labels = others = 0
     for path in copies:
         rest = path.read_bytes()[log.offset(conn, path.stem) :]
-        for record in read_frames(rest, salt_of(path), final=True).records:
+        for record in apart(read_frames(rest, salt_of(path), final=True).records):
             predictions += isinstance(record, PredictionRecord)
             labels += isinstance(record, LabelRecord)
             others += not isinstance(record, PredictionRecord | LabelRecord)

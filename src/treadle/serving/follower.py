@@ -22,8 +22,9 @@ from treadle.serving.loaded import Loaded, Refusal, Routes
 from treadle.serving.memory import Followed, Memory
 from treadle.serving.metrics import ServingMetrics
 from treadle.serving.policies import Policies
+from treadle.serving.records import EventRecord
 from treadle.serving.routing import Table, table
-from treadle.serving.spool import EventRecord, SpoolWriter
+from treadle.serving.spool import SpoolWriter
 from treadle.state import deployments
 from treadle.state.deployments import Deployment, Slot
 from treadle.state.store import Store

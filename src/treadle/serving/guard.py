@@ -18,7 +18,7 @@ from treadle.errors import KeysInvalid, LogUnavailable, NobodyNamed, RateExceede
 from treadle.identity import ANONYMOUS, PREFIX, Identity, Keyring, Keys, from_proxy, named_by_proxy, unknown
 from treadle.serving.access import AUDITED, READS, Needs, needs
 from treadle.serving.buckets import Buckets
-from treadle.serving.spool import EventRecord, Record
+from treadle.serving.records import EventRecord, Record
 from treadle.serving.status import body_of, headers_of, status_of
 from treadle.settings import ROLES, Workspace, is_loopback
 

@@ -34,8 +34,9 @@ from treadle.serving.ids import uuid7, uuids7
 from treadle.serving.loaded import Gone, Limits, Loaded, Routes, ShortWay
 from treadle.serving.metrics import ServingMetrics, observe_many
 from treadle.serving.quick import Quick
+from treadle.serving.records import BatchRecord, EventRecord, PredictionRecord, Written, texts
 from treadle.serving.routing import Table, choose
-from treadle.serving.spool import BatchRecord, EventRecord, PredictionRecord, SpoolWriter, Written, answer
+from treadle.serving.spool import SpoolWriter
 from treadle.state.deployments import PINNED, Slot
 
 BATCH_ROWS = 1000
@@ -168,13 +169,14 @@ class Answered(NamedTuple):
     ids: Sequence[str]
     parts: Sequence[Part]
 
-    def told(self) -> list[dict[str, Any]]:
-        """Return the answers in the order of the rows, each as it is logged."""
-        answers: list[dict[str, Any]] = [{}] * len(self.ids)
+    def told(self) -> list[str]:
+        """Return the answers in the order of the rows, each the JSON that is logged."""
+        answers = [""] * len(self.ids)
         for part in self.parts:
-            version = part.slot.version
-            for index, scores in zip(part.rows, part.scores.tolist(), strict=True):
-                answers[index] = answer(self.ids[index], self.model, version, part.classes, scores, fallback=part.fallback)
+            ids = _at(self.ids, part.rows)
+            told = texts(ids, self.model, part.slot.version, part.classes, part.scores, fallback=part.fallback)
+            for index, text in zip(part.rows, told, strict=True):
+                answers[index] = text
         return answers
 
 
@@ -213,7 +215,7 @@ class Inference:
         matrix, entity = routes.encoder(table).matrix(payload)
         at = self._clock()
         call = Call(routes, table, asked, at, matrix, [payload], [entity], [asked.request_id], [uuid7(at)])
-        return msgspec.json.encode((await self._answer(call, started)).told()[0])
+        return (await self._answer(call, started)).told()[0].encode()
 
     async def predict_batch(self, model: str, payloads: object, asked: Asked = ANYTHING) -> Answered:
         """Return the answers to many rows, a list or a table; each may be another version's. Raises as ``predict`` does.

@@ -10,7 +10,7 @@ from treadle.errors import FieldProblem, LabelInvalid, RequestInvalid, choose_fr
 from treadle.identity import Pseudonyms
 from treadle.serving.ids import uuid7
 from treadle.serving.inference import Inference, listed
-from treadle.serving.spool import LabelRecord
+from treadle.serving.records import LabelRecord
 from treadle.spec import Interface
 
 KEY_LENGTH = 256

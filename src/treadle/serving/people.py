@@ -14,7 +14,7 @@ from treadle.identity import ANONYMOUS, Identity
 from treadle.projects import find
 from treadle.serving.guard import IDENTITY
 from treadle.serving.ids import uuid7
-from treadle.serving.spool import ConsentRecord
+from treadle.serving.records import ConsentRecord
 from treadle.settings import Workspace
 from treadle.state import verdicts
 from treadle.state.consents import Decision

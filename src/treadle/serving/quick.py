@@ -16,8 +16,8 @@ from treadle.identity import Pseudonyms
 from treadle.serving.ids import uuid7
 from treadle.serving.loaded import Loaded
 from treadle.serving.metrics import ServingMetrics
+from treadle.serving.records import PredictionRecord, Record, answer
 from treadle.serving.routing import Table, choose
-from treadle.serving.spool import PredictionRecord, Record, answer
 from treadle.state.deployments import Slot
 
 Clock = Callable[[], float]

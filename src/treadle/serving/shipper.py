@@ -22,20 +22,10 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
-from treadle.serving.backlog import Backlog
+from treadle.serving.backlog import Backlog, Pace
 from treadle.serving.counting import ProfileCounter
-from treadle.serving.spool import (
-    ConsentRecord,
-    EventRecord,
-    Frames,
-    LabelRecord,
-    PredictionRecord,
-    Record,
-    read_frames,
-    salt_of,
-    segments,
-    writer_gone,
-)
+from treadle.serving.records import BatchRecord, ConsentRecord, EventRecord, LabelRecord, PredictionRecord, Written, apart
+from treadle.serving.spool import Frames, read_frames, salt_of, segments, writer_gone
 from treadle.settings import Workspace
 from treadle.state import consents, events, heads, log, verdicts
 from treadle.state.consents import Word
@@ -75,9 +65,13 @@ class Bite:
     segment: str
     start: int
     stop: int
-    records: Sequence[Record]
+    records: Sequence[Written]
     sealed: bool
     at: float
+
+    def __len__(self) -> int:
+        """The number of rows, labels and whatever else."""
+        return sum(len(record) if isinstance(record, BatchRecord) else 1 for record in self.records)
 
 
 class Shipper:
@@ -91,13 +85,14 @@ class Shipper:
         *,
         bucket_seconds: float,
         clock: Clock = time.time,
-        backlog: Backlog | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._store = store
         self._spool = spool
         self._counter = ProfileCounter(bundles, bucket_seconds=bucket_seconds)
         self._clock = clock
-        self._backlog = backlog
+        self._pace = pace or Pace(Backlog())
+        self._bytes = 0
         self._offsets: dict[str, int] = {}
         self._unreadable: set[str] = set()
 
@@ -107,14 +102,16 @@ class Shipper:
         Raises:
             StoreUnavailable: the store is away; what was not shipped stays in the spool.
         """
+        self._pace.begin()
+        self._bytes = 0
         try:
             shipped = sum(self._ship_if_readable(path) for path in segments(self._spool))
         except StoreUnavailable:
             # Whether the last commit has come through, and whether it is still the same store that comes back, is for the store to say.
             self._offsets.clear()
-            self._tell(0)
+            self._pace.stop()
             raise
-        self._tell(sum(self._waiting(path) for path in segments(self._spool)))
+        self._pace.end(self._bytes, sum(self._waiting(path) for path in segments(self._spool)))
         return shipped
 
     def _waiting(self, path: Path) -> int:
@@ -122,10 +119,6 @@ class Shipper:
             return path.stat().st_size - self._offsets.get(path.stem, 0)
         except FileNotFoundError:
             return 0
-
-    def _tell(self, waiting: int) -> None:
-        if self._backlog is not None:
-            self._backlog.tell(waiting)
 
     def _ship_if_readable(self, path: Path) -> int:
         try:
@@ -149,12 +142,13 @@ class Shipper:
             self._keep(path)
             self._commit(bite, _insert_one_by_one)
         self._offsets[bite.segment] = bite.stop
+        self._bytes += bite.stop - bite.start
         if bite.sealed:
             # The segment is the only other copy: what the store has of it must survive the machine first.
             self._store.flush()
             path.unlink()
             del self._offsets[bite.segment]
-        return len(bite.records)
+        return len(bite)
 
     def _next_bite(self, path: Path) -> Bite | None:
         """Return the next records of a segment, or None while there are none; keep a segment that is damaged."""
@@ -197,23 +191,29 @@ class Shipper:
             log.advance_segment(conn, bite.segment, bite.stop, start=bite.start, sealed=bite.sealed, at=bite.at)
 
 
-Insert = Callable[[Connection, Bite], Sequence[PredictionRecord]]
+Predictions = Sequence[PredictionRecord | BatchRecord]
+Insert = Callable[[Connection, Bite], Predictions]
 """Puts the records of a bite into the store and returns the predictions that it took."""
 
 
-def _insert(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
-    predictions: list[PredictionRecord] = []
+def _insert(conn: Connection, bite: Bite) -> Predictions:
+    predictions: list[PredictionRecord | BatchRecord] = []
     labels: list[LabelRecord] = []
+    rows: list[tuple[Any, ...]] = []
     for record in bite.records:
         if type(record) is PredictionRecord:
             predictions.append(record)
+            rows.append(_columns(record))
+        elif type(record) is BatchRecord:
+            predictions.append(record)
+            log.insert_prediction_columns(conn, record.shared(), record.columns())
         elif type(record) is LabelRecord:
             labels.append(record)
         elif isinstance(record, EventRecord):
             _append_event(conn, record)
         elif isinstance(record, ConsentRecord):
             _give(conn, record)
-    log.insert_prediction_tuples(conn, list(map(_columns, predictions)))
+    log.insert_prediction_tuples(conn, rows)
     log.insert_labels(conn, list(map(msgspec.structs.asdict, labels)))
     return predictions
 
@@ -221,10 +221,10 @@ def _insert(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
 _columns = attrgetter(*log.PREDICTION_COLUMNS)
 
 
-def _insert_one_by_one(conn: Connection, bite: Bite) -> Sequence[PredictionRecord]:
+def _insert_one_by_one(conn: Connection, bite: Bite) -> Predictions:
     """Insert what the store takes; of the rest only an event tells, and the segment is kept."""
-    taken: list[PredictionRecord] = []
-    for number, record in enumerate(bite.records):
+    taken: list[PredictionRecord | BatchRecord] = []
+    for number, record in enumerate(apart(bite.records)):
         try:
             with conn.begin_nested():
                 taken += _insert(conn, replace(bite, records=[record]))
@@ -286,10 +286,8 @@ def run(workspace: Workspace, wait: Wait) -> None:
 
 def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
     poll = workspace.settings.poll_seconds
-    store, backlog = Store(workspace.store_url), Backlog(workspace.backlog_file)
-    shipper = Shipper(
-        store, workspace.spool_dir, BundlePlace.of(workspace), bucket_seconds=workspace.settings.profile_seconds, backlog=backlog
-    )
+    store, pace = Store(workspace.store_url), Pace(Backlog(workspace.backlog_file))
+    shipper = Shipper(store, workspace.spool_dir, BundlePlace.of(workspace), bucket_seconds=workspace.settings.profile_seconds, pace=pace)
     ready = False
     pause = 0.0
     while not wait(pause):
@@ -307,7 +305,7 @@ def _ship_until_told(workspace: Workspace, wait: Wait) -> None:
             pause = min(max(2 * pause, poll), LONGEST_PAUSE)
             logger.warning("%s Nothing is lost; the next try is in %.1f s.", error.what, pause)
     store.close()
-    backlog.tell(0)
+    pace.stop()
 
 
 def _locked(fd: int) -> bool:

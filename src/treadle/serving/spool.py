@@ -21,149 +21,22 @@ import struct
 import threading
 import uuid
 import zlib
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
 from treadle.bundle.durable import sync_folder
-from treadle.engine.answer import answer_of
 from treadle.errors import LogUnavailable
-from treadle.serving.ids import LENGTH
+from treadle.serving.records import BatchRecord, Written
 
 MAGIC = b"\xc1TF1"
 SUFFIX = ".seg"
 _LENGTH = struct.Struct("<I")
 _HEADER = struct.Struct("<4sII")
 
-
-class PredictionRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="prediction"):
-    """One answered (or failed) row, with the columns of the ``predictions`` table.
-
-    ``row`` and ``scores`` are little-endian float32; ``answer`` is the JSON text as it was answered, empty for a
-    failure; ``at`` is in epoch seconds, ``seconds`` is how long it took.
-    """
-
-    prediction_id: str
-    model: str
-    version: int
-    digest: str
-    generation: int
-    role: str
-    at: float
-    seconds: float
-    row: bytes
-    scores: bytes = b""
-    answer: str = ""
-    status: str = "ok"
-    error: str | None = None
-    request_id: str | None = None
-    entity: str | None = None
-    fallback: bool = False
-
-
-class BatchRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="batch"):
-    """Rows of one call that one version answered: what they share once, and the rest by column. A reader sees a record per row.
-
-    ``prediction_ids`` are the ids one after the other, ``rows`` and ``scores`` little-endian float32 row after row. The texts of the
-    answers are not in it: scores and ``classes`` (none for a regression) give them, by the function that answered.
-    """
-
-    prediction_ids: str
-    model: str
-    version: int
-    digest: str
-    generation: int
-    role: str
-    at: float
-    seconds: float
-    rows: bytes
-    scores: bytes
-    classes: tuple[str, ...]
-    request_ids: list[str | None] | None
-    entities: list[str | None] | None
-    fallback: bool
-
-    def records(self) -> "Iterator[PredictionRecord]":
-        """Yield the record of each row, in order."""
-        count = len(self.prediction_ids) // LENGTH
-        width, known = len(self.rows) // count, len(self.scores) // count
-        scores = array("f", self.scores).tolist()
-        for place in range(count):
-            name = self.prediction_ids[place * LENGTH : (place + 1) * LENGTH]
-            of_row = scores[place * known // 4 : (place + 1) * known // 4]
-            yield PredictionRecord(
-                name,
-                self.model,
-                self.version,
-                self.digest,
-                self.generation,
-                self.role,
-                self.at,
-                self.seconds,
-                self.rows[place * width : (place + 1) * width],
-                self.scores[place * known : (place + 1) * known],
-                _encode_json(answer(name, self.model, self.version, self.classes, of_row, fallback=self.fallback)).decode(),
-                request_id=self.request_ids[place] if self.request_ids else None,
-                entity=self.entities[place] if self.entities else None,
-                fallback=self.fallback,
-            )
-
-
-def answer(
-    prediction_id: str, model: str, version: int, classes: Sequence[str], scores: Sequence[float], *, fallback: bool
-) -> dict[str, Any]:
-    """Return what a caller is told of one row, and what the log keeps as text."""
-    told = answer_of(classes, scores)
-    return {"prediction_id": prediction_id, "model": model, "version": version, **told, "fallback": fallback}
-
-
-class LabelRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="label"):
-    """What turned out to be true, for the prediction that one of three keys names; times in epoch seconds."""
-
-    label_id: str
-    model: str
-    value: str
-    event_at: float
-    received_at: float
-    prediction_id: str | None = None
-    request_id: str | None = None
-    entity: str | None = None
-
-
-class ConsentRecord(msgspec.Struct, frozen=True, array_like=True, tag="consent"):
-    """What a person has said about a version; ``verdict`` is empty where it could not be looked up. ``at`` in epoch seconds."""
-
-    consent_id: str
-    model: str
-    version: int
-    decision: Literal["approve", "reject"]
-    reason: str
-    actor: str
-    source: str
-    at: float
-    verdict: str | None = None
-
-
-class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag="event"):
-    """Something that a worker did or saw, for the chained events; ``at`` in epoch seconds, ``actor`` who asked for it, if anybody did."""
-
-    kind: str
-    model: str | None
-    data: dict[str, Any]
-    at: float
-    actor: str | None = None
-
-
-Record = PredictionRecord | LabelRecord | ConsentRecord | EventRecord
-Written = Record | BatchRecord
-"""What a frame holds; a reader takes batches apart."""
-
 _encode = msgspec.msgpack.Encoder().encode
-_encode_json = msgspec.json.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(list[Written])
 _raw_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _record_decoder = msgspec.msgpack.Decoder(Written)
@@ -176,12 +49,14 @@ _record_decoder = msgspec.msgpack.Decoder(Written)
 class Frames:
     """What a stretch of a segment holds.
 
-    ``consumed`` bytes need not be read again. ``torn`` says that what follows them is not a whole frame (yet).
+    ``records`` have ``rows`` rows, labels and whatever else, where batches are taken apart. ``consumed`` bytes need not be read
+    again. ``torn`` says that what follows them is not a whole frame (yet).
     ``unknown`` are records that this reader does not understand, ``damaged`` the stretches (start, stop) without a frame.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[Written] = field(default_factory=list)
     consumed: int = 0
+    rows: int = field(default=0, compare=False)
     torn: bool = False
     unknown: list[bytes] = field(default_factory=list)
     damaged: list[tuple[int, int]] = field(default_factory=list)
@@ -193,14 +68,14 @@ def salt_of(segment: Path) -> int:
 
 
 def read_frames(data: bytes, salt: int, *, final: bool = False, limit: int | None = None) -> Frames:
-    """Read whole frames from the start of ``data`` until ``limit`` records are reached or nothing whole is left.
+    """Read whole frames from the start of ``data`` until ``limit`` rows are reached or nothing whole is left.
 
     Bytes that are no frame are skipped as damage when a good frame follows them. A frame that is cut off by the end of ``data`` is
     left for later, unless this is ``final``: then nothing more will come, and a good frame after it shows that it was damage.
     """
     frames = Frames()
     length = len(data)
-    while frames.consumed < length and (limit is None or len(frames.records) < limit):
+    while frames.consumed < length and (limit is None or frames.rows < limit):
         start = frames.consumed
         payload, stop = _frame_at(data, salt, start)
         if payload is not None:
@@ -248,10 +123,8 @@ def _decode(payload: bytes, frames: Frames) -> None:
 
 
 def _take(record: Written, frames: Frames) -> None:
-    if isinstance(record, BatchRecord):
-        frames.records.extend(record.records())
-    else:
-        frames.records.append(record)
+    frames.records.append(record)
+    frames.rows += len(record) if type(record) is BatchRecord else 1
 
 
 def _decode_one_by_one(payload: bytes, frames: Frames) -> None:

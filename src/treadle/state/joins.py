@@ -5,8 +5,8 @@ entity's latest answered prediction at or before the label's event. Whatever ord
 joins that result are the same.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, case, select, update
 
@@ -27,10 +27,16 @@ def resolve_labels(conn: Connection, *, now: float, expire: Mapping[str, float])
     return joined.rowcount
 
 
-def rejoin(conn: Connection, model: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Move joined labels over to ``rows``, predictions of ``model`` that were just inserted, where they fit better."""
-    by_entity = [row["at"] for row in rows if row["entity"] is not None]
-    by_request = [row["at"] for row in rows if row["request_id"] is not None]
+class Named(NamedTuple):
+    """The times of predictions that a label can name by their entity, and of those that it can name by their request id."""
+
+    by_entity: list[float]
+    by_request: list[float]
+
+
+def rejoin(conn: Connection, model: str, times: Named) -> None:
+    """Move joined labels over to predictions of ``model`` that were just inserted, where they fit better."""
+    by_entity, by_request = times
     if by_entity or by_request:
         # Two writers must not each choose among the rows that the other cannot see yet.
         events.lock(conn)

@@ -19,14 +19,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from treadle.errors import StoreUnavailable
 from treadle.spec.addresses import without_secrets
+from treadle.state.columns import Column, insert_columns
 from treadle.state.deployments import PINNED
-from treadle.state.joins import rejoin
+from treadle.state.joins import Named, rejoin
 from treadle.state.schema import labels, predictions, profile_parts, segments
 
 Missing = Literal["exclude", "negative"]
 
 PREDICTION_COLUMNS = tuple(predictions.c.keys())
-_MODEL, _REQUEST_ID, _ENTITY = map(PREDICTION_COLUMNS.index, ("model", "request_id", "entity"))
+_MODEL, _AT, _REQUEST_ID, _ENTITY = map(PREDICTION_COLUMNS.index, ("model", "at", "request_id", "entity"))
 _ROUTED = and_(predictions.c.fallback == false(), predictions.c.role != PINNED)
 """Rows that a version met because they were routed to it: calls that name a version, or are answered by another, are no sample."""
 
@@ -131,12 +132,23 @@ def insert_prediction_tuples(conn: Connection, rows: Sequence[tuple[Any, ...]]) 
     if not rows:
         return
     _insert_many(conn, predictions, PREDICTION_COLUMNS, rows)
-    named: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    named: dict[str, Named] = defaultdict(lambda: Named([], []))
     for row in rows:
-        if row[_REQUEST_ID] is not None or row[_ENTITY] is not None:
-            named[row[_MODEL]].append(dict(zip(PREDICTION_COLUMNS, row, strict=True)))
-    for model, those in named.items():
-        rejoin(conn, model, those)
+        if row[_ENTITY] is not None:
+            named[row[_MODEL]].by_entity.append(row[_AT])
+        if row[_REQUEST_ID] is not None:
+            named[row[_MODEL]].by_request.append(row[_AT])
+    for model, times in named.items():
+        rejoin(conn, model, times)
+
+
+def insert_prediction_columns(conn: Connection, shared: Mapping[str, Any], columns: Mapping[str, Column]) -> None:
+    """Insert the rows of one call by column, as ``insert_columns`` takes them; one whose id is there already is skipped."""
+    insert_columns(conn, predictions, shared, columns)
+    named = (any(field is not None for field in columns.get(name, ())) for name in ("entity", "request_id"))
+    times = Named(*([shared["at"]] if one else [] for one in named))
+    if any(times):
+        rejoin(conn, shared["model"], times)
 
 
 def insert_labels(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

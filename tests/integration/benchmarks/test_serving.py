@@ -112,7 +112,8 @@ def test_what_ends_at_once_is_told_with_what_it_printed(tmp_path: Path) -> None:
 def test_a_probe_sees_what_waits_in_the_spool(tmp_path: Path) -> None:
     from benchmarks import house
     from benchmarks.serving.backlog import Probe
-    from treadle.serving.spool import EventRecord, SpoolWriter
+    from treadle.serving.records import EventRecord
+    from treadle.serving.spool import SpoolWriter
     from treadle.state import log
     from treadle.state.store import open_store
 

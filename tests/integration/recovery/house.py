@@ -8,8 +8,9 @@ from tests.integration.retention.conftest import Shop
 from tests.shell import treadle
 from treadle.bundle.place import BundlePlace
 from treadle.recovery import manifest
+from treadle.serving.records import LabelRecord, PredictionRecord, Record
 from treadle.serving.shipper import Shipper
-from treadle.serving.spool import LabelRecord, PredictionRecord, Record, SpoolWriter
+from treadle.serving.spool import SpoolWriter
 from treadle.settings import Workspace
 from treadle.state import heads
 from treadle.state.schema import metadata

@@ -16,8 +16,9 @@ from sqlalchemy import func, select
 from tests.crew import until
 from tests.unit.serving.sealed import seal
 from treadle.bundle.place import BundlePlace
+from treadle.serving.records import EventRecord, LabelRecord, PredictionRecord
 from treadle.serving.shipper import NICENESS
-from treadle.serving.spool import EventRecord, LabelRecord, PredictionRecord, SpoolWriter, segments
+from treadle.serving.spool import SpoolWriter, segments
 from treadle.settings import Workspace
 from treadle.state import events, log
 from treadle.state.schema import labels, predictions

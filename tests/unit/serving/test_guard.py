@@ -22,7 +22,7 @@ from treadle.serving import hot
 from treadle.serving.access import OTHERWISE, TABLE, needs
 from treadle.serving.guard import IDENTITY, REASONS, REFRESH_SECONDS, Guard, Refusal, security_headers
 from treadle.serving.metrics import ServingMetrics
-from treadle.serving.spool import EventRecord, Record
+from treadle.serving.records import EventRecord, Record
 from treadle.settings import ROLES, Settings, Workspace
 
 PREDICT, READY, MODELS = ("POST", "/predict/churn"), ("GET", "/ready"), ("GET", "/models")

@@ -273,7 +273,7 @@ def ask(service: Service, asked: Asked, payload: object = ROW) -> dict[str, Any]
 
 
 def ask_many(service: Service, asked: Asked) -> list[dict[str, Any]]:
-    return asyncio.run(service.inference.predict_batch("churn", MANY, asked)).told()
+    return list(map(json.loads, asyncio.run(service.inference.predict_batch("churn", MANY, asked)).told()))
 
 
 def test_a_deadline_ends_a_slow_call_and_frees_its_thread(service: Service) -> None:

@@ -15,7 +15,7 @@ from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
 from treadle.identity import Keys
 from treadle.serving import worker
-from treadle.serving.spool import ConsentRecord
+from treadle.serving.records import ConsentRecord
 from treadle.settings import Settings, Workspace
 from treadle.state import consents, events, verdicts
 from treadle.state.store import Store

@@ -18,7 +18,8 @@ from tests.small_service import Service
 from treadle.errors import RequestInvalid
 from treadle.serving import loaded, quick
 from treadle.serving.inference import Inference
-from treadle.serving.spool import PredictionRecord, SpoolWriter
+from treadle.serving.records import PredictionRecord
+from treadle.serving.spool import SpoolWriter
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 101), st.floats(-1, 1001), st.sampled_from([1e300, float("nan")]), st.text(max_size=3)

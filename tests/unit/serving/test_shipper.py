@@ -14,8 +14,9 @@ from tests.unit.serving.sealed import seal
 from treadle.bundle.place import Bundle, BundlePlace
 from treadle.errors import StoreUnavailable
 from treadle.serving import shipper as shipping
+from treadle.serving.records import EventRecord, LabelRecord, PredictionRecord
 from treadle.serving.shipper import BITE, GATHER, Shipper
-from treadle.serving.spool import EventRecord, LabelRecord, PredictionRecord, SpoolWriter, frame, salt_of, segments
+from treadle.serving.spool import SpoolWriter, frame, salt_of, segments
 from treadle.settings import Workspace
 from treadle.state import events, log
 from treadle.state.schema import predictions

@@ -17,8 +17,9 @@ from sqlalchemy import Connection, func, select
 from tests.unit.serving.sealed import seal
 from treadle.bundle.place import BundlePlace
 from treadle.errors import StoreUnavailable
+from treadle.serving.records import LabelRecord, PredictionRecord
 from treadle.serving.shipper import Shipper
-from treadle.serving.spool import LabelRecord, PredictionRecord, SpoolWriter, frame, salt_of, segments
+from treadle.serving.spool import SpoolWriter, frame, salt_of, segments
 from treadle.state.schema import labels, predictions, profile_parts
 from treadle.state.store import Store, open_store
 

@@ -14,20 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treadle.errors import LogUnavailable
-from treadle.serving.spool import (
-    BatchRecord,
-    EventRecord,
-    Frames,
-    LabelRecord,
-    PredictionRecord,
-    Record,
-    SpoolWriter,
-    frame,
-    read_frames,
-    salt_of,
-    segments,
-    writer_gone,
-)
+from treadle.serving.records import BatchRecord, EventRecord, LabelRecord, PredictionRecord, Record, Written, apart
+from treadle.serving.spool import Frames, SpoolWriter, frame, read_frames, salt_of, segments, writer_gone
 
 SALT = 7
 PREDICTION = PredictionRecord(
@@ -62,7 +50,7 @@ def bytes_of(batches: list[list[Record]]) -> tuple[bytes, list[int]]:
     return data, ends
 
 
-def flat(batches: list[list[Record]]) -> list[Record]:
+def flat(batches: list[list[Record]]) -> list[Written]:
     return [record for batch in batches for record in batch]
 
 
@@ -85,7 +73,7 @@ def test_any_truncation_gives_the_whole_frames_before_it(batches: list[list[Reco
 def test_any_chunking_gives_each_record_once(batches: list[list[Record]], draw: st.DataObject) -> None:
     data, _ = bytes_of(batches)
     stops = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=6)))
-    found: list[Record] = []
+    found: list[Written] = []
     position = 0
     for stop in [*stops, len(data)]:
         frames = read_frames(data[position:stop], SALT, limit=draw.draw(st.none() | st.integers(1, 3)))
@@ -142,8 +130,8 @@ def test_a_field_that_a_newer_writer_added_is_passed_over() -> None:
     assert read_frames(bytes(frame([longer], SALT)), SALT).records == [LABEL]  # type: ignore[list-item]
 
 
-def read_all(folder: Path) -> list[Record]:
-    found: list[Record] = []
+def read_all(folder: Path) -> list[Written]:
+    found: list[Written] = []
     for path in segments(folder):
         frames = read_frames(path.read_bytes(), salt_of(path), final=True)
         assert not frames.torn
@@ -325,7 +313,8 @@ def test_a_batch_is_read_as_a_record_per_row() -> None:
     told = '{"prediction_id":"%s","model":"iris","version":3,"prediction":"%s","confidence":0.75,"probabilities":%s,"fallback":true}'
     first = told % (ids[0], "b", '{"a":0.25,"b":0.75}')
     second = told % (ids[1], "a", '{"a":0.75,"b":0.25}')
-    assert frames.records == [
+    assert frames.rows == 4
+    assert list(apart(frames.records)) == [
         EVENT,
         PredictionRecord(ids[0], *shared, rows[:8], scores[:8], first, request_id="r/0", fallback=True),
         PredictionRecord(ids[1], *shared, rows[8:], scores[8:], second, request_id="r/1", entity="e", fallback=True),
@@ -342,7 +331,7 @@ def test_a_batch_beside_a_record_of_a_later_version_is_read_too() -> None:
 
     frames = read_frames(header + checksum.to_bytes(4, "little") + payload, SALT)
 
-    (record,) = frames.records
+    (record,) = apart(frames.records)
     assert isinstance(record, PredictionRecord)
     assert json.loads(record.answer)["prediction"] == 1.0
     assert frames.unknown == [msgspec.msgpack.encode(["later", 1])]

@@ -16,7 +16,7 @@ from treadle.engine.table import Table
 from treadle.errors import RequestInvalid
 from treadle.serving import tensors
 from treadle.serving.inference import Part
-from treadle.serving.spool import PredictionRecord
+from treadle.serving.records import PredictionRecord
 from treadle.spec import Interface
 from treadle.state.deployments import Slot
 
