@@ -66,28 +66,30 @@ class BatchRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b
         """The number of rows."""
         return len(self.prediction_ids) // LENGTH
 
-    def shared(self) -> dict[str, Any]:
-        """Return the columns of the ``predictions`` table in which all rows are the same."""
-        return {**{name: getattr(self, name) for name in _SHARED}, "status": "ok"}
-
     def columns(self) -> dict[str, list[Any]]:
-        """Return the columns in which they differ, each with its fields in the order of the rows; one that is not there is null."""
-        ids = _cut(self.prediction_ids, len(self))
-        scores = np.frombuffer(self.scores, dtype="<f4").reshape(len(self), -1)
-        told = texts(ids, self.model, self.version, self.classes, scores, fallback=self.fallback)
-        columns: dict[str, list[Any]] = {"prediction_id": ids, "answer": told}
-        columns |= {"row": _cut(self.rows, len(self)), "scores": _cut(self.scores, len(self))}
-        named = {"request_id": self.request_ids, "entity": self.entities}
-        return columns | {name: fields for name, fields in named.items() if fields is not None}
+        """Return the columns of the ``predictions`` table, each with its fields in the order of the rows."""
+        count, ids = len(self), _cut(self.prediction_ids, len(self))
+        scores = np.frombuffer(self.scores, dtype="<f4").reshape(count, -1)
+        return {
+            "prediction_id": ids,
+            **{name: [getattr(self, name)] * count for name in _SHARED},
+            "row": _cut(self.rows, count),
+            "scores": _cut(self.scores, count),
+            "answer": texts(ids, self.model, self.version, self.classes, scores, fallback=self.fallback),
+            "status": ["ok"] * count,
+            "error": [None] * count,
+            "request_id": self.request_ids or [None] * count,
+            "entity": self.entities or [None] * count,
+        }
 
     def records(self) -> Iterator[PredictionRecord]:
-        """Yield the record of each row, in order."""
-        columns, shared = self.columns(), self.shared()
-        for fields in zip(*columns.values(), strict=True):
-            yield PredictionRecord(**shared, **dict(zip(columns, fields, strict=True)))
+        """Return the record of each row, in order."""
+        columns = self.columns()
+        return map(PredictionRecord, *(columns[name] for name in PredictionRecord.__struct_fields__))
 
 
 _SHARED = ("model", "version", "digest", "generation", "role", "at", "seconds", "fallback")
+"""Columns in which all rows of a batch are the same."""
 
 
 def _cut(joined: Joined, count: int) -> list[Joined]:

@@ -60,7 +60,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bite:
-    """What one transaction ships at a time ``at``: the records between two offsets of a segment. ``sealed``: nothing follows them."""
+    """What one transaction ships at a time ``at``: the records between two offsets of a segment. ``sealed``: nothing follows them.
+
+    ``rows`` is how many records they are when batches are taken apart.
+    """
 
     segment: str
     start: int
@@ -68,10 +71,7 @@ class Bite:
     records: Sequence[Written]
     sealed: bool
     at: float
-
-    def __len__(self) -> int:
-        """The number of rows, labels and whatever else."""
-        return sum(len(record) if isinstance(record, BatchRecord) else 1 for record in self.records)
+    rows: int
 
 
 class Shipper:
@@ -148,7 +148,7 @@ class Shipper:
             self._store.flush()
             path.unlink()
             del self._offsets[bite.segment]
-        return len(bite)
+        return bite.rows
 
     def _next_bite(self, path: Path) -> Bite | None:
         """Return the next records of a segment, or None while there are none; keep a segment that is damaged."""
@@ -165,7 +165,7 @@ class Shipper:
             self._keep(path)
         now = self._clock()
         told = [EventRecord(kind, None, {"segment": path.stem, "start": start, **data}, now) for kind, data in troubles]
-        return Bite(path.stem, start, start + frames.consumed, [*frames.records, *told], sealed, now)
+        return Bite(path.stem, start, start + frames.consumed, [*frames.records, *told], sealed, now, frames.rows + len(told))
 
     def _offset(self, segment: str) -> int:
         if segment not in self._offsets:
@@ -197,28 +197,29 @@ Insert = Callable[[Connection, Bite], Predictions]
 
 
 def _insert(conn: Connection, bite: Bite) -> Predictions:
-    predictions: list[PredictionRecord | BatchRecord] = []
+    rows: list[PredictionRecord] = []
+    batches: list[BatchRecord] = []
     labels: list[LabelRecord] = []
-    rows: list[tuple[Any, ...]] = []
     for record in bite.records:
         if type(record) is PredictionRecord:
-            predictions.append(record)
-            rows.append(_columns(record))
+            rows.append(record)
         elif type(record) is BatchRecord:
-            predictions.append(record)
-            log.insert_prediction_columns(conn, record.shared(), record.columns())
+            batches.append(record)
         elif type(record) is LabelRecord:
             labels.append(record)
         elif isinstance(record, EventRecord):
             _append_event(conn, record)
         elif isinstance(record, ConsentRecord):
             _give(conn, record)
-    log.insert_prediction_tuples(conn, rows)
+    if rows:
+        log.insert_prediction_columns(conn, {name: list(map(field, rows)) for name, field in _FIELDS.items()})
+    for batch in batches:
+        log.insert_prediction_columns(conn, batch.columns())
     log.insert_labels(conn, list(map(msgspec.structs.asdict, labels)))
-    return predictions
+    return [*rows, *batches]
 
 
-_columns = attrgetter(*log.PREDICTION_COLUMNS)
+_FIELDS = {name: attrgetter(name) for name in log.PREDICTION_COLUMNS}
 
 
 def _insert_one_by_one(conn: Connection, bite: Bite) -> Predictions:

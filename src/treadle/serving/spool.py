@@ -33,7 +33,6 @@ from treadle.serving.records import BatchRecord, Written
 
 MAGIC = b"\xc1TF1"
 SUFFIX = ".seg"
-_LENGTH = struct.Struct("<I")
 _HEADER = struct.Struct("<4sII")
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -141,7 +140,7 @@ def _decode_one_by_one(payload: bytes, frames: Frames) -> None:
 
 
 def _checksum(salt: int, length: int, payload: bytes) -> int:
-    return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length), salt))
+    return zlib.crc32(payload, zlib.crc32(length.to_bytes(4, "little"), salt))
 
 
 def frame(records: Sequence[Written], salt: int) -> bytes:

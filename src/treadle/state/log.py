@@ -8,18 +8,16 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from operator import itemgetter
 from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, and_, exists, false, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, false, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from treadle.errors import StoreUnavailable
 from treadle.spec.addresses import without_secrets
-from treadle.state.columns import Column, insert_columns
+from treadle.state.columns import Columns, insert_columns
 from treadle.state.deployments import PINNED
 from treadle.state.joins import Named, rejoin
 from treadle.state.schema import labels, predictions, profile_parts, segments
@@ -27,9 +25,14 @@ from treadle.state.schema import labels, predictions, profile_parts, segments
 Missing = Literal["exclude", "negative"]
 
 PREDICTION_COLUMNS = tuple(predictions.c.keys())
-_MODEL, _AT, _REQUEST_ID, _ENTITY = map(PREDICTION_COLUMNS.index, ("model", "at", "request_id", "entity"))
 _ROUTED = and_(predictions.c.fallback == false(), predictions.c.role != PINNED)
 """Rows that a version met because they were routed to it: calls that name a version, or are answered by another, are no sample."""
+
+_SEGMENT = segments.c.segment == bindparam("this")
+_SHIPPED = select(segments.c.offset).where(_SEGMENT).with_for_update()
+_ADVANCE = update(segments).where(_SEGMENT, segments.c.offset == bindparam("start"))
+_ADD_PART = insert(profile_parts)
+"""Statements of every bite: to word them each time would take as long as some hundred rows."""
 
 _LABEL_COLUMNS = ("label_id", "model", "prediction_id", "request_id", "entity", "value", "event_at", "received_at")
 
@@ -124,37 +127,31 @@ class Part:
 
 def insert_predictions(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert ``rows``, which have all columns of the table; one whose id is there already is skipped."""
-    insert_prediction_tuples(conn, list(map(itemgetter(*PREDICTION_COLUMNS), rows)))
+    if rows:
+        insert_prediction_columns(conn, _by_column(rows, PREDICTION_COLUMNS))
 
 
-def insert_prediction_tuples(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert ``rows``, each of them the values of PREDICTION_COLUMNS; one whose id is there already is skipped."""
-    if not rows:
-        return
-    _insert_many(conn, predictions, PREDICTION_COLUMNS, rows)
+def insert_prediction_columns(conn: Connection, columns: Columns) -> None:
+    """Insert rows by column, at least one of them, which have all columns of the table; one whose id is there already is skipped."""
+    insert_columns(conn, predictions, columns)
     named: dict[str, Named] = defaultdict(lambda: Named([], []))
-    for row in rows:
-        if row[_ENTITY] is not None:
-            named[row[_MODEL]].by_entity.append(row[_AT])
-        if row[_REQUEST_ID] is not None:
-            named[row[_MODEL]].by_request.append(row[_AT])
+    for place, name in enumerate(("entity", "request_id")):
+        if columns[name].count(None) < len(columns[name]):
+            for model, at, field in zip(columns["model"], columns["at"], columns[name], strict=True):
+                if field is not None:
+                    named[model][place].append(at)
     for model, times in named.items():
         rejoin(conn, model, times)
-
-
-def insert_prediction_columns(conn: Connection, shared: Mapping[str, Any], columns: Mapping[str, Column]) -> None:
-    """Insert the rows of one call by column, as ``insert_columns`` takes them; one whose id is there already is skipped."""
-    insert_columns(conn, predictions, shared, columns)
-    named = (any(field is not None for field in columns.get(name, ())) for name in ("entity", "request_id"))
-    times = Named(*([shared["at"]] if one else [] for one in named))
-    if any(times):
-        rejoin(conn, shared["model"], times)
 
 
 def insert_labels(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert ``rows``, which have all columns up to ``received_at``; one whose id is there already is skipped."""
     if rows:
-        _insert_many(conn, labels, _LABEL_COLUMNS, list(map(itemgetter(*_LABEL_COLUMNS), rows)))
+        insert_columns(conn, labels, _by_column(rows, _LABEL_COLUMNS))
+
+
+def _by_column(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Columns:
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def offset(conn: Connection, segment: str) -> int:
@@ -169,8 +166,7 @@ def advance_segment(conn: Connection, segment: str, offset: int, *, start: int, 
         StoreUnavailable: it was not at ``start``. Another process ships it too, or the store was put back from a copy.
     """
     values = {"offset": offset, "sealed": sealed, "at": at}
-    place = and_(segments.c.segment == segment, segments.c.offset == start)
-    if conn.execute(update(segments).where(place).values(values)).rowcount:
+    if conn.execute(_ADVANCE, {"this": segment, "start": start, **values}).rowcount:
         return
     begin = sqlite.insert(segments) if conn.dialect.name == "sqlite" else postgresql.insert(segments)
     if start or not conn.execute(begin.values(segment=segment, **values).on_conflict_do_nothing()).rowcount:
@@ -183,21 +179,19 @@ def add_part(conn: Connection, segment: str, offset: int, part: Part) -> None:
     Raises:
         StoreUnavailable: these bytes were shipped before. They were counted then, whether or not that part was merged since.
     """
-    shipped = select(segments.c.offset).where(segments.c.segment == segment).with_for_update()
-    if (conn.execute(shipped).scalar() or 0) > offset:
+    if (conn.execute(_SHIPPED, {"this": segment}).scalar() or 0) > offset:
         _refuse(conn, segment, offset)
-    conn.execute(
-        insert(profile_parts).values(
-            segment=segment,
-            offset=offset,
-            model=part.model,
-            version=part.version,
-            profile_digest=part.profile_digest,
-            bucket=part.bucket,
-            counts=zlib.compress(np.asarray(part.counts, dtype="<i8").tobytes(), 1),
-            rows=part.rows,
-        )
-    )
+    values = {
+        "segment": segment,
+        "offset": offset,
+        "model": part.model,
+        "version": part.version,
+        "profile_digest": part.profile_digest,
+        "bucket": part.bucket,
+        "counts": zlib.compress(np.asarray(part.counts, dtype="<i8").tobytes(), 1),
+        "rows": part.rows,
+    }
+    conn.execute(_ADD_PART, values)
 
 
 def _refuse(conn: Connection, segment: str, start: int) -> NoReturn:
@@ -206,23 +200,6 @@ def _refuse(conn: Connection, segment: str, start: int) -> NoReturn:
         f"segment {segment} was shipped up to byte {offset(conn, segment)}, not {start}: by another process, or the store was put back."
     )
     raise StoreUnavailable(url, reason, fix="The shipper asks again where it stands and goes on from there: `treadle status`.")
-
-
-def _insert_many(conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Hand the rows to the driver as they are: Core would spend more time on each row than SQLite does."""
-    statement, order = _statement(conn.dialect, table, columns)
-    if order is None:
-        conn.exec_driver_sql(statement, [dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        conn.exec_driver_sql(statement, list(rows if order == columns else map(itemgetter(*map(columns.index, order)), rows)))
-
-
-@cache
-def _statement(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...] | None]:
-    """Return the compiled insert, and the order of its parameters where they have no names."""
-    whole = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
-    compiled = whole.on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(columns))
-    return str(compiled), None if compiled.positiontup is None else tuple(compiled.positiontup)
 
 
 # reading

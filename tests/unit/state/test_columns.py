@@ -1,5 +1,6 @@
 """Rows that are inserted by column are what they would be row by row."""
 
+import time
 import uuid
 from typing import Any
 
@@ -9,15 +10,19 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from tests.unit.state.rows import label, prediction
-from treadle.state import joins, log
+from treadle.state import columns, joins, log
 from treadle.state.columns import insert_columns
 from treadle.state.schema import labels, predictions
 from treadle.state.store import Store
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 """Postgres has no text with a NUL in it, and no encoding a lone surrogate."""
-fields = st.fixed_dictionaries(
+rows = st.fixed_dictionaries(
     {
+        "version": st.integers(-(2**63), 2**63 - 1) | st.just(7),
+        "at": st.floats(1.7e9, 1.9e9) | st.floats(allow_nan=False),
+        "seconds": st.integers(0, 10**6).map(lambda ticks: ticks * 2.0**-40),
+        "fallback": st.booleans(),
         "request_id": st.none() | texts,
         "entity": st.none() | texts | st.just("same"),
         "row": st.none() | st.binary(max_size=40) | st.just(b"\0" * 8),
@@ -27,6 +32,10 @@ fields = st.fixed_dictionaries(
 )
 
 
+def by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
 def stored(store: Store) -> list[dict[str, Any]]:
     with store.read() as conn:
         found = conn.execute(select(predictions).order_by(predictions.c.prediction_id)).mappings()
@@ -34,32 +43,43 @@ def stored(store: Store) -> list[dict[str, Any]]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(fields, min_size=1, max_size=30))
-def test_what_is_inserted_by_column_is_what_was_given(store: Store, rows: list[dict[str, Any]]) -> None:
-    named = [{"prediction_id": str(uuid.UUID(int=number)), **row} for number, row in enumerate(rows)]
-    columns = {name: [row[name] for row in named] for name in named[0]}
-    whole = prediction("any", model="m", at=1.123456789012345, fallback=True)
-    shared = {name: value for name, value in whole.items() if name not in columns and value is not None}
+@given(given=st.lists(rows, min_size=1, max_size=30))
+def test_what_is_inserted_by_column_is_what_was_given(store: Store, given: list[dict[str, Any]]) -> None:
+    whole = [prediction(str(uuid.UUID(int=number)), **row) for number, row in enumerate(given)]
     with store.write() as conn:
         conn.execute(delete(predictions))
-        insert_columns(conn, predictions, shared, columns)
-    assert stored(store) == [{**whole, **row} for row in named]
+        insert_columns(conn, predictions, by_column(whole))
+    assert stored(store) == whole
+
+
+@given(fields=st.lists(st.floats(1.7e9, 1.9e9) | st.floats(0, 1e300) | st.floats(0, 1).map(lambda part: part * 2.0**-30), min_size=2))
+def test_floats_are_written_exactly_or_not_at_all(fields: list[float]) -> None:
+    written = columns._floats("at", fields)  # noqa: SLF001 - which way a column goes shows nowhere else
+    if written is not None:
+        unit, digits = written.parameters["at_unit"], written.parameters["at"].decode()
+        assert [int(digits[start : start + 20]) * unit for start in range(0, len(digits), 20)] == fields
+
+
+def test_times_of_the_clock_are_written() -> None:
+    now, tick = time.time(), time.perf_counter()
+    assert columns._floats("at", [now + step * 1e-5 for step in range(500)]) is not None  # noqa: SLF001
+    assert columns._floats("seconds", [time.perf_counter() - tick for _ in range(500)]) is not None  # noqa: SLF001
 
 
 def test_a_key_that_is_there_already_is_skipped(store: Store) -> None:
-    shared = {name: value for name, value in prediction("a").items() if name not in ("prediction_id", "answer") and value is not None}
     for answers in (["1", "2"], ["3", "4", "5"]):
+        whole = [prediction(name, answer=answer) for name, answer in zip("abc", answers, strict=False)]
         with store.write() as conn:
-            insert_columns(conn, predictions, shared, {"prediction_id": ["a", "b", "c"][: len(answers)], "answer": answers})
+            insert_columns(conn, predictions, by_column(whole))
     assert [(row["prediction_id"], row["answer"]) for row in stored(store)] == [("a", "1"), ("b", "2"), ("c", "5")]
 
 
 @pytest.mark.parametrize("by", ["entity", "request_id"])
 def test_a_label_moves_to_the_row_that_fits_it_better(store: Store, by: str) -> None:
-    shared = {name: value for name, value in prediction("a", at=5.0).items() if name not in ("prediction_id", by) and value is not None}
     with store.write() as conn:
         log.insert_predictions(conn, [prediction("old", at=1.0, **{by: "x"})])
         log.insert_labels(conn, [label("l", value="yes", **{by: "x"}, event_at=9.0)])
         joins.resolve_labels(conn, now=10.0, expire={})
-        log.insert_prediction_columns(conn, shared, {"prediction_id": ["other", "new"], by: [None, "x"]})
+        newer = [prediction("other", at=6.0), prediction("new", at=5.0, **{by: "x"}), prediction("another", model="m", **{by: "x"})]
+        log.insert_prediction_columns(conn, by_column(newer))
         assert conn.execute(select(labels.c.joined_id)).scalar() == "new"
