@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,7 @@ def test_the_pacer_keeps_its_times_and_notes_version_and_status() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         pacer = Pacer(server.getsockname()[1], [b"one", b"two"], rate=100.0, clients=1)
+        began = time.monotonic()
         pacer.run(stop)
         thread.join()
     os.close(stop)
@@ -245,7 +247,9 @@ def test_the_pacer_keeps_its_times_and_notes_version_and_status() -> None:
     assert served[:2] == [b"one", b"two"]
     assert [answer[2:] for answer in pacer.seen[:2]] == [(7, 200), (0, 503)]
     sent = [answer[0] for answer in pacer.seen[:2]]
-    assert sent[1] - sent[0] >= 0.009
+    # A request may be late on a busy machine, and never early.
+    assert sent[0] >= began + 0.05
+    assert sent[1] >= began + 0.06
     assert all(there >= sent for sent, there, _, _ in pacer.seen)
 
 
