@@ -20,9 +20,9 @@ def serve(
 ) -> None:
     """Serve every deployed model until Ctrl-C."""
     from treadle import api
-    from treadle.console import out
 
-    api.serve(port=port, workers=workers, tell=out.say)
+    # Not console.out: what draws tables and reads events would be loaded before the first worker can start.
+    api.serve(port=port, workers=workers, tell=typer.echo)
 
 
 def loop(
