@@ -1,4 +1,7 @@
-"""One serving process: ``python -m treadle.serving.worker --fd N`` answers on the listening socket that it inherits."""
+"""One serving process: ``python -m treadle.serving.worker --fd N`` answers on the listening socket that it inherits.
+
+With ``--ahead`` it has been started before there was one (``ahead``).
+"""
 
 import argparse
 import asyncio
@@ -20,6 +23,7 @@ from starlette.types import ASGIApp
 
 from treadle.bundle.place import BundlePlace
 from treadle.identity import pseudonyms
+from treadle.serving import ahead
 from treadle.serving.backlog import Backlog
 from treadle.serving.follower import Follower
 from treadle.serving.front import Front, Later, RequestIds
@@ -132,12 +136,15 @@ def run(workspace: Workspace, listener: socket.socket) -> None:
 def main(argv: Sequence[str]) -> None:
     """Run one worker in the workspace of the environment."""
     parser = argparse.ArgumentParser(prog="python -m treadle.serving.worker")
-    parser.add_argument("--fd", type=int, required=True, help="file descriptor of the listening socket")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--fd", type=int, help="file descriptor of the listening socket")
+    where.add_argument("--ahead", action="store_true", help="be told over standard input what to serve")
     arguments = parser.parse_args(argv)
+    listener = ahead.told() if arguments.ahead else socket.socket(fileno=arguments.fd)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # FastAPI loads the first pydantic too, only to see that no model of ours is one of its: a tenth of a second of every start.
     sys.modules.setdefault("pydantic.v1", cast("ModuleType", None))
-    run(Workspace.find(), socket.socket(fileno=arguments.fd))
+    run(Workspace.find(), listener)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
