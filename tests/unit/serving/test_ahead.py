@@ -64,7 +64,12 @@ def test_the_next_process_of_that_worker_is_started_as_any_other(workspace: Work
         first = psutil.Process(supervisor.pids()["child"])
         assert "--ahead" in first.cmdline()
         first.kill()
-        until(lambda: (supervisor.step(), supervisor.pids().get("child") not in {first.pid, None})[1])
+
+        def replaced() -> bool:
+            supervisor.step()
+            return supervisor.pids().get("child") not in {first.pid, None}
+
+        until(replaced)
         assert "sleep" in psutil.Process(supervisor.pids()["child"]).cmdline()[2]
         supervisor.close()
 

@@ -43,7 +43,7 @@ def lived(front: Front) -> list[str]:
     async def send(message: Any) -> None:
         sent.append(message["type"])
 
-    asyncio.run(front({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
+    asyncio.run(front({"type": "lifespan"}, receive, send))
     return sent
 
 
