@@ -34,7 +34,7 @@ class Front:
     """Answers ``GET /health`` and ``GET /ready``, lives as ``lifespan`` says, and hands everything else on to ``app``."""
 
     def __init__(self, app: ASGIApp, inference: Inference, *, lifespan: Lifespan[Any] | None = None) -> None:
-        self._app = app
+        self.app = app
         self._inference = inference
         self._live = Router(lifespan=lifespan).lifespan
 
@@ -49,7 +49,7 @@ class Front:
         elif asked == ("GET", "/ready"):
             app = ready(self._inference.routes)
         else:
-            app = self._app
+            app = self.app
         await app(scope, receive, send)
 
 
@@ -108,7 +108,7 @@ class RequestIds:
     """
 
     def __init__(self, app: ASGIApp, tracing: Tracing = OFF) -> None:
-        self._app = app
+        self.app = app
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +131,7 @@ class RequestIds:
             await send(message)
 
         try:
-            await self._app(scope, receive, echo)
+            await self.app(scope, receive, echo)
         finally:
             if trace is not None:
                 trace.end(scope.get("method", ""), status, {"url.path": scope["path"]})
