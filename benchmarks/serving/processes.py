@@ -14,7 +14,7 @@ from typing import Self
 
 import psutil
 
-from treadle.serving.supervisor import die_with
+from treadle.serving.ahead import die_with
 
 MEBIBYTE = 2**20
 STOP_SECONDS = 15.0

@@ -9,6 +9,7 @@ from treadle.api.opening import Place, found, opened
 from treadle.telling import nobody
 
 if TYPE_CHECKING:
+    from treadle.serving.ahead import Ahead
     from treadle.simulation.traffic import Tally
 
 
@@ -19,11 +20,15 @@ def serve(
     workspace: Place = None,
     tell: Callable[[str], None] = print,
     stop: threading.Event | None = None,
+    ahead: "Ahead | None" = None,
 ) -> None:
-    """Serve every deployed model until ``stop`` is set or, without one, until SIGINT or SIGTERM. ``tell`` gets a line per event."""
+    """Serve every deployed model until ``stop`` is set or, without one, until SIGINT or SIGTERM. ``tell`` gets a line per event.
+
+    ``ahead`` is a first worker that the caller has started before, as the command does, to be ready sooner.
+    """
     from treadle.serving.supervisor import serve as run
 
-    run(found(workspace, port=port, workers=workers), tell=tell, stop=stop)
+    run(found(workspace, port=port, workers=workers), tell=tell, stop=stop, ahead=ahead)
 
 
 def up(

@@ -19,10 +19,13 @@ def serve(
     workers: Annotated[int | None, typer.Option("--workers", help="Serving processes.")] = None,
 ) -> None:
     """Serve every deployed model until Ctrl-C."""
-    from treadle import api
-    from treadle.console import out
+    from treadle.serving.ahead import Ahead
 
-    api.serve(port=port, workers=workers, tell=out.say)
+    with Ahead() as ahead:
+        from treadle import api
+
+        # Not console.out: what draws tables and reads events would be loaded before the worker can be told what to serve.
+        api.serve(port=port, workers=workers, tell=typer.echo, ahead=ahead)
 
 
 def loop(

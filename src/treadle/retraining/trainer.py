@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from treadle.serving.supervisor import die_with, environment
+from treadle.serving.ahead import die_with
+from treadle.serving.supervisor import environment
 from treadle.settings import Workspace
 from treadle.state.turns import Turn
 

@@ -1,7 +1,6 @@
 """HTTP in front of inference: routes translate, and nothing else."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,19 +14,19 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from treadle import __version__
 from treadle.engine.encode import example
 from treadle.errors import ANY_MODEL, FieldProblem, RequestInvalid, TreadleError
-from treadle.serving import schemas
+from treadle.serving import front, schemas
 from treadle.serving.admin import Admin, Asking, Back, Start, Stop, Versions, body, schema
+from treadle.serving.front import Front, RequestIds, refused
 from treadle.serving.hot import HotPath
 from treadle.serving.inference import Inference
-from treadle.serving.loaded import Refusal, Routes
+from treadle.serving.loaded import Routes
 from treadle.serving.metrics import scrape
 from treadle.serving.people import People
-from treadle.serving.request import REQUEST_ID, decoded, member, read, request_id
+from treadle.serving.request import decoded, member, read
 from treadle.serving.schemas import ABReport, ConsentTaken, Health, ModelDetail, Models, ModelSummary, Ready, Switched
 from treadle.serving.status import FAILED, body_of, headers_of, status_of, told, unrouted
 from treadle.serving.tracing import OFF, Tracing
@@ -37,17 +36,29 @@ from treadle.state.deployments import Deployment
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="Number of the version.")]
 
 
-def create_app(  # noqa: PLR0913 - the parts of a worker, all by name
+def create_app(
     inference: Inference,
     registry: CollectorRegistry,
     *,
     people: People | None = None,
     admin: Admin | None = None,
     clock: Callable[[], float] = time.time,
-    lifespan: Lifespan[FastAPI] | None = None,
     tracing: Tracing = OFF,
 ) -> HotPath:
-    """Return the application around ``inference``; ``registry`` holds its metrics where it is the only process.
+    """Return the whole application around ``inference``, made at once. What it is made of is said of ``create_routes``."""
+    behind = create_routes(inference, registry, people=people, admin=admin, clock=clock)
+    return HotPath(RequestIds(Front(behind, inference), tracing), inference, clock=clock, tracing=tracing)
+
+
+def create_routes(
+    inference: Inference,
+    registry: CollectorRegistry,
+    *,
+    people: People | None = None,
+    admin: Admin | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """Return the routes behind the hot path and the probes; ``registry`` holds the metrics where it is the only process.
 
     Without ``people`` nobody can agree to a version here, and without ``admin`` nobody can change a role.
     """
@@ -56,7 +67,6 @@ def create_app(  # noqa: PLR0913 - the parts of a worker, all by name
         title="Treadle",
         version=__version__,
         description="Predictions, labels and the state of every deployed model.",
-        lifespan=lifespan,
     )
     _add_errors(app, inference)
     _add_models(app, inference)
@@ -65,9 +75,8 @@ def create_app(  # noqa: PLR0913 - the parts of a worker, all by name
     if admin is not None:
         _add_roles(app, admin)
     _add_state(app, inference, registry)
-    app.add_middleware(RequestIds, tracing=tracing)
     app.openapi = _OpenApi(app.openapi, inference)  # type: ignore[method-assign]
-    return HotPath(app, inference, clock=clock, tracing=tracing)
+    return app
 
 
 def _add_models(app: FastAPI, inference: Inference) -> None:
@@ -155,22 +164,20 @@ def _add_roles(app: FastAPI, admin: Admin) -> None:
 
 
 def _add_state(app: FastAPI, inference: Inference, registry: CollectorRegistry) -> None:
-    @app.get("/health", tags=["state"], summary="Whether this process answers")
-    async def health() -> Health:
-        return Health(status="ok", worker=os.getpid(), treadle=__version__)
+    # Before these stands ``Front``, which answers them in the same words; here they are described.
+    @app.get("/health", tags=["state"], summary="Whether this process answers", response_model=Health)
+    async def health() -> Response:
+        return front.health()
 
-    @app.get("/ready", tags=["state"], summary="Whether every deployed model can be asked", responses={503: {"model": Ready}})
-    async def ready(response: Response) -> Ready:
-        routes = inference.routes
-        missing = routes.missing
-        response.status_code = 503 if missing else 200
-        return Ready(
-            ready=not missing,
-            missing=missing,
-            generations={name: table.generation for name, table in routes.tables.items()},
-            refused={name: _refused(refusal) for name, refusal in routes.refused.items()},
-            trouble=routes.trouble,
-        )
+    @app.get(
+        "/ready",
+        tags=["state"],
+        summary="Whether every deployed model can be asked",
+        response_model=Ready,
+        responses={503: {"model": Ready}},
+    )
+    async def ready() -> Response:
+        return front.ready(inference.routes)
 
     @app.get("/metrics", tags=["state"], summary="For Prometheus", response_class=Response)
     async def metrics() -> Response:
@@ -204,46 +211,6 @@ def _add_errors(app: FastAPI, inference: Inference) -> None:
     @app.exception_handler(Exception)
     async def unforeseen(_request: Request, _error: Exception) -> Response:
         return JSONResponse(told(*FAILED), 500)
-
-
-PAGE_HEADERS = [(b"content-security-policy", b"frame-ancestors 'none'"), (b"referrer-policy", b"no-referrer")]
-"""How a page may be shown. No answer of the hot path is one, and there each header would take a microsecond."""
-
-
-class RequestIds:
-    """Takes the caller's X-Request-ID, refuses one that could not be logged, and sends it back with every answer.
-
-    A caller's trace goes on in the same way. None is begun here: of these routes most calls are scrapes and probes.
-    """
-
-    def __init__(self, app: ASGIApp, tracing: Tracing = OFF) -> None:
-        self._app = app
-        self._tracing = tracing
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        try:
-            name = request_id(scope.get("headers", ()))
-        except RequestInvalid as error:
-            await JSONResponse(body_of(error), status_of(error))(scope, receive, send)
-            return
-
-        trace = self._tracing.joined(scope.get("headers", ()))
-        more = [*([(REQUEST_ID, name.encode())] if name else []), *(trace.headers if trace else [])]
-        status: HTTPStatus | None = None
-
-        async def echo(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = HTTPStatus(message["status"])
-                message["headers"] = [*message["headers"], *PAGE_HEADERS, *more]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, echo)
-        finally:
-            if trace is not None:
-                trace.end(scope.get("method", ""), status, {"url.path": scope["path"]})
 
 
 class _OpenApi:
@@ -283,9 +250,5 @@ def _summary(routes: Routes, model: str) -> ModelSummary:
             schemas.Role(role=slot.role, version=slot.version, digest=slot.digest, weight=slot.weight, loaded=slot.digest in routes.loaded)
             for slot in (table.slots if table else ())
         ],
-        refused=_refused(refusal) if refusal else None,
+        refused=schemas.Refused(**refused(refusal)) if refusal else None,
     )
-
-
-def _refused(refusal: Refusal) -> schemas.Refused:
-    return schemas.Refused(generation=refusal.generation, reason=refusal.reason)

@@ -5,7 +5,6 @@ Nothing here prints: what happens is told to a callback.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from treadle.errors import KeysMissing, PortTaken, ServiceRunning
 from treadle.identity import Keys
+from treadle.serving.ahead import THREADS, WORKER, Ahead, die_with
 from treadle.serving.numbers import FOLDER_VARIABLE, forget
 from treadle.serving.tls import Certificate
 from treadle.serving.tracing import require_exporter
@@ -35,15 +35,14 @@ TICK = 0.1
 STEADY = 10.0
 """A child that lived this many seconds has not failed to start; the next death is its first."""
 
-_PR_SET_PDEATHSIG = 1
-
 
 @dataclass(frozen=True)
 class Child:
     """A process to keep running.
 
     ``env`` is added to our own environment, ``fds`` stay open in the child, its output goes to ``log`` (empty: to ours), and
-    ``on_exit`` is called with the id of a process that has ended.
+    ``on_exit`` is called with the id of a process that has ended. ``ahead`` is its first process, where that has been started already;
+    it needs a log, and the first of ``fds`` is what it listens on.
     """
 
     name: str
@@ -52,6 +51,7 @@ class Child:
     log: Path | None = None
     fds: Sequence[int] = ()
     on_exit: Callable[[int], None] | None = None
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Supervisor:
         if child.log is not None:
             child.log.parent.mkdir(parents=True, exist_ok=True)
         with child.log.open("ab") if child.log is not None else contextlib.nullcontext() as output:
-            kept.process = subprocess.Popen(
+            there = child.ahead.hand_over(child.env, child.fds[0], output) if child.ahead is not None and output is not None else None
+            kept.process = there or subprocess.Popen(
                 child.argv,
-                # One thread per process: several that share few cores slow each other down badly.
-                env={**os.environ, "OMP_NUM_THREADS": "1", **child.env},
+                env={**os.environ, **THREADS, **child.env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT if output is not None else None,
@@ -168,20 +168,6 @@ class Supervisor:
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-def die_with(parent: int) -> Callable[[], None] | None:
-    """Return what a child does before it becomes its program: ask the kernel to stop it when ``parent`` dies (Linux)."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(0)
-
-    return prepare
 
 
 @contextlib.contextmanager
@@ -221,8 +207,8 @@ def environment(workspace: Workspace) -> dict[str, str]:
     return {"TREADLE_WORKSPACE": str(workspace.root), KEY_VARIABLE: "", **settings}
 
 
-def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
-    """Return the workers, which share ``listener``, and the shipper."""
+def service(workspace: Workspace, listener: socket.socket, ahead: Ahead | None = None) -> list[Child]:
+    """Return the workers, which share ``listener``, and the shipper; ``ahead`` becomes the first worker."""
     metrics = workspace.home / "metrics"
     variables = {**environment(workspace), FOLDER_VARIABLE: str(metrics)}
     logs = workspace.home / "logs"
@@ -230,11 +216,12 @@ def service(workspace: Workspace, listener: socket.socket) -> list[Child]:
     workers = [
         Child(
             f"worker-{number}",
-            (sys.executable, "-m", "treadle.serving.worker", "--fd", str(listener.fileno())),
+            (sys.executable, "-m", WORKER, "--fd", str(listener.fileno())),
             variables,
             logs / f"worker-{number}.log",
             (listener.fileno(),),
             partial(forget, folder=metrics),
+            ahead if number == 1 else None,
         )
         for number in range(1, workspace.settings.workers + 1)
     ]
@@ -288,8 +275,10 @@ def only_one(workspace: Workspace) -> Iterator[None]:
         raise ServiceRunning(workspace.home) from error
 
 
-def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.Event | None = None) -> None:
+def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.Event | None = None, ahead: Ahead | None = None) -> None:
     """Serve until ``stop`` is set or, without one, until SIGINT or SIGTERM. ``tell`` is given a line per event, the address first.
+
+    ``ahead`` is a worker that was started before; without it all of them are started here.
 
     Raises:
         PortTaken: the port of the settings cannot be had.
@@ -300,7 +289,7 @@ def serve(workspace: Workspace, *, tell: Callable[[str], None], stop: threading.
     with listen(workspace.settings.host, workspace.settings.port) as listener, only_one(workspace):
         fresh_metrics(workspace)
         tell(f"serving on {url(workspace, listener)}")
-        supervisor = Supervisor(service(workspace, listener), lambda notice: tell(str(notice)))
+        supervisor = Supervisor(service(workspace, listener, ahead), lambda notice: tell(str(notice)))
         if stop is not None:
             supervisor.run(stop)
             return

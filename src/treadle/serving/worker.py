@@ -1,4 +1,7 @@
-"""One serving process: ``python -m treadle.serving.worker --fd N`` answers on the listening socket that it inherits."""
+"""One serving process: ``python -m treadle.serving.worker --fd N`` answers on the listening socket that it inherits.
+
+With ``--ahead`` it has been started before there was one (``ahead``).
+"""
 
 import argparse
 import asyncio
@@ -15,16 +18,17 @@ from types import FrameType, ModuleType
 from typing import cast
 
 import uvicorn
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from treadle.bundle.place import BundlePlace
 from treadle.identity import pseudonyms
-from treadle.serving.admin import Admin
-from treadle.serving.app import create_app
+from treadle.serving import ahead
 from treadle.serving.backlog import Backlog
 from treadle.serving.follower import Follower
+from treadle.serving.front import Front, Later, RequestIds
 from treadle.serving.guard import Guard, security_headers
+from treadle.serving.hot import HotPath
 from treadle.serving.inference import Inference
 from treadle.serving.memory import Memory
 from treadle.serving.metrics import ServingMetrics, reserve
@@ -40,6 +44,9 @@ from treadle.state.store import Store, open_store
 POLL_SECONDS = 0.25
 """A new generation is followed within a second, whatever longer pause the settings ask for."""
 
+LATER_SECONDS = 0.1
+"""How long after the start the routes behind the hot path are made: those who have waited for the start are answered first."""
+
 DRAIN_SECONDS = 8
 """How long requests that have begun may still take once the worker is asked to stop."""
 
@@ -54,7 +61,6 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
     inference = Inference(spool, metrics, pause=Backlog(workspace.backlog_file).pause)
     tracing = tracing_of(settings)
     people = People(workspace, lambda: Store(workspace.store_url))
-    admin = Admin(workspace, lambda: Store(workspace.store_url), people=people, clock=time.time)
     memory = Memory(workspace.home / "serving" / "followed.json")
     follower = Follower(
         inference,
@@ -67,13 +73,25 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
         hide=partial(pseudonyms, workspace),
     )
 
+    def routes() -> ASGIApp:
+        """Make what stands behind the hot path: its modules are loaded here, and not before the first answer."""
+        from treadle.serving.admin import Admin  # noqa: PLC0415 - as the sentence says
+        from treadle.serving.app import create_routes  # noqa: PLC0415 - the same
+
+        admin = Admin(workspace, lambda: Store(workspace.store_url), people=people, clock=time.time)
+        made = create_routes(inference, registry, people=people, admin=admin)
+        gc.freeze()
+        return made
+
+    later = Later(routes)
+
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         # Before the first request: a worker that was started again must not answer 404 for what is deployed.
         await asyncio.to_thread(follower.look)
         # What is there now stays: the collector of cycles need not walk over it again and again, for tens of milliseconds each time.
-        gc.collect()
         gc.freeze()
+        asyncio.get_running_loop().call_later(LATER_SECONDS, later.begin)
         following = [asyncio.create_task(follower.run(min(settings.poll_seconds, POLL_SECONDS)))]
         if certificate is not None:
             following.append(asyncio.create_task(certificate.follow()))
@@ -87,8 +105,8 @@ def build(workspace: Workspace, certificate: Certificate | None = None) -> Guard
         spool.close()
         await asyncio.to_thread(tracing.close)
 
-    app = create_app(inference, registry, people=people, admin=admin, lifespan=lifespan, tracing=tracing)
-    return Guard(app, workspace, refused=metrics.refused, log=inference.log)
+    front = RequestIds(Front(later, inference, lifespan=lifespan), tracing)
+    return Guard(HotPath(front, inference, tracing=tracing), workspace, refused=metrics.refused, log=inference.log)
 
 
 def run(workspace: Workspace, listener: socket.socket) -> None:
@@ -118,12 +136,15 @@ def run(workspace: Workspace, listener: socket.socket) -> None:
 def main(argv: Sequence[str]) -> None:
     """Run one worker in the workspace of the environment."""
     parser = argparse.ArgumentParser(prog="python -m treadle.serving.worker")
-    parser.add_argument("--fd", type=int, required=True, help="file descriptor of the listening socket")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--fd", type=int, help="file descriptor of the listening socket")
+    where.add_argument("--ahead", action="store_true", help="be told over standard input what to serve")
     arguments = parser.parse_args(argv)
+    listener = ahead.told() if arguments.ahead else socket.socket(fileno=arguments.fd)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # FastAPI loads the first pydantic too, only to see that no model of ours is one of its: a tenth of a second of every start.
     sys.modules.setdefault("pydantic.v1", cast("ModuleType", None))
-    run(Workspace.find(), socket.socket(fileno=arguments.fd))
+    run(Workspace.find(), listener)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

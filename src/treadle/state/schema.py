@@ -1,6 +1,9 @@
-"""The tables of the state store, the same on SQLite and Postgres. Times are epoch seconds, JSON is canonical text."""
+"""The tables of the state store, the same on SQLite and Postgres. Times are epoch seconds, JSON is canonical text.
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, MetaData, Table, Text, false, text
+Their indexes are in ``indexes``: only who makes the tables needs them, and to declare them loads what SQLAlchemy knows of each database.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, LargeBinary, MetaData, Table, Text, false
 
 metadata = MetaData()
 
@@ -45,9 +48,6 @@ turns = Table(
     Column("outcome", Text),
     Column("reason", Text),
 )
-_OPEN = text("closed_at IS NULL")
-Index("turns_open", turns.c.model, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("turns_recent", turns.c.model, turns.c.opened_at)
 
 episodes = Table(
     "episodes",
@@ -62,7 +62,6 @@ episodes = Table(
     Column("outcome", Text),
     Column("evidence", Text, nullable=False),
 )
-Index("episodes_open", episodes.c.model, episodes.c.version, episodes.c.signal, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
 verdicts = Table(
     "verdicts",
@@ -78,7 +77,6 @@ verdicts = Table(
     Column("evidence", Text, nullable=False),
     Column("at", Double, nullable=False),
 )
-Index("verdicts_of_version", verdicts.c.model, verdicts.c.version, verdicts.c.kind, verdicts.c.at)
 
 consents = Table(
     "consents",
@@ -95,7 +93,6 @@ consents = Table(
     Column("at", Double, nullable=False),
 )
 """What people have said about a version that the gate let pass: insert-only."""
-Index("consents_on", consents.c.verdict, consents.c.at)
 
 pauses = Table(
     "pauses",
@@ -139,16 +136,6 @@ predictions = Table(
     Column("fallback", Boolean, nullable=False),
 )
 """What was predicted: one row per answered row; ``row`` and ``scores`` are little-endian float32."""
-_REQUEST = text("request_id IS NOT NULL")
-_ENTITY = text("entity IS NOT NULL")
-_FAILED = text("status = 'failed'")
-# Each index costs about a tenth of an insert, so one serves both questions by time: of a model and of a version.
-Index("predictions_at", predictions.c.model, predictions.c.at, predictions.c.version)
-Index("predictions_failed", predictions.c.model, sqlite_where=_FAILED, postgresql_where=_FAILED)
-Index(
-    "predictions_request", predictions.c.model, predictions.c.request_id, predictions.c.at, sqlite_where=_REQUEST, postgresql_where=_REQUEST
-)
-Index("predictions_entity", predictions.c.model, predictions.c.entity, predictions.c.at, sqlite_where=_ENTITY, postgresql_where=_ENTITY)
 
 labels = Table(
     "labels",
@@ -165,19 +152,6 @@ labels = Table(
     Column("expired", Boolean, nullable=False, server_default=false()),
 )
 """What turned out to be true. ``joined_id`` is the prediction that the label was found to belong to."""
-_JOINED = text("joined_id IS NOT NULL")
-Index("labels_joined", labels.c.joined_id, sqlite_where=_JOINED, postgresql_where=_JOINED)
-Index("labels_model", labels.c.model, labels.c.joined_id)
-# Each database recognises the condition only as SQLAlchemy writes it for that one.
-Index(
-    "labels_waiting",
-    labels.c.model,
-    labels.c.received_at,
-    sqlite_where=text("joined_id IS NULL AND expired = 0"),
-    postgresql_where=text("joined_id IS NULL AND NOT expired"),
-)
-Index("labels_request", labels.c.model, labels.c.request_id, sqlite_where=_REQUEST, postgresql_where=_REQUEST)
-Index("labels_entity", labels.c.model, labels.c.event_at, sqlite_where=_ENTITY, postgresql_where=_ENTITY)
 
 segments = Table(
     "segments",
@@ -202,10 +176,3 @@ profile_parts = Table(
     Column("rows", BigInteger, nullable=False),
 )
 """Parts of the live profile: the key names the shipped bytes, or no segment once they were merged (``compaction``)."""
-Index(
-    "profile_parts_bucket",
-    profile_parts.c.model,
-    profile_parts.c.version,
-    profile_parts.c.profile_digest,
-    profile_parts.c.bucket,
-)

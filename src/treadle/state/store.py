@@ -20,7 +20,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from treadle.errors import SchemaNewer, StoreUnavailable
 from treadle.spec.addresses import without_secrets
 from treadle.state import migrations
-from treadle.state.schema import metadata
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one before it gives up, and whoever connects for an answer."""
@@ -105,12 +104,14 @@ class Store:
         return True
 
     def _upgrade(self, conn: Connection) -> None:
+        from treadle.state.indexes import metadata  # noqa: PLC0415 - what it loads is not for a process that has nothing to upgrade
+
         found = migrations.current(conn)
         if found is None and not set(inspect(conn).get_table_names()) & set(metadata.tables):
             metadata.create_all(conn)
             migrations.stamp(conn, migrations.HEAD)
             return
-        from treadle.state.migrations import steps  # noqa: PLC0415 - Alembic is not for a process that has nothing to upgrade
+        from treadle.state.migrations import steps  # noqa: PLC0415 - nor is Alembic
 
         steps.take(conn, self.url, found)
 

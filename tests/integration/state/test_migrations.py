@@ -22,7 +22,7 @@ from tests.integration.state.writers import Pair, make_tables
 from tests.old_stores import fill, rows, shape
 from tests.unit.state.rows import prediction
 from treadle.errors import SchemaNewer, SchemaUnknown, UpgradeFailed
-from treadle.state import consents, deployments, events, log, migrations, pauses, schema
+from treadle.state import consents, deployments, events, indexes, log, migrations, pauses, schema
 from treadle.state.migrations import steps
 from treadle.state.store import Store, open_store
 
@@ -87,7 +87,7 @@ def missing(store: Store) -> str:
     """Return what a step would have to do to bring the database to the tables of the code; empty where there is nothing."""
     with store.read() as conn:
         context = MigrationContext.configure(conn, opts={"version_table": migrations.NAME, "compare_server_default": True})
-        lacking = produce_migrations(context, schema.metadata).upgrade_ops
+        lacking = produce_migrations(context, indexes.metadata).upgrade_ops
         return "" if lacking is None or lacking.is_empty() else str(render_python_code(lacking))
 
 
@@ -301,7 +301,7 @@ def test_mlflow_may_have_the_same_database(old: Store) -> None:
     """Each keeps its own revision, and no table or index of the one has the name of one of the other."""
     from mlflow.store.tracking.dbmodels.models import Base
 
-    assert not _names(Base.metadata) & {*_names(schema.metadata), migrations.NAME}
+    assert not _names(Base.metadata) & {*_names(indexes.metadata), migrations.NAME}
     with old.write() as conn:
         conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         conn.execute(text("INSERT INTO alembic_version VALUES ('theirs')"))

@@ -151,7 +151,7 @@ class TestTable:
 
     def test_every_route_of_the_application_stands_in_it(self, service: Service) -> None:
         app: Any = service.app
-        paths = [route.path for route in app.app.app.routes if isinstance(route, Route | Mount)]
+        paths = [route.path for route in app.app.app.app.app.routes if isinstance(route, Route | Mount)]
         assert len(paths) > 10
         assert {path.split("/")[1] for path in [*paths, hot.PREDICT, hot.LABELS]} <= set(TABLE)
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests import crew
 from treadle.errors import PortTaken
+from treadle.serving.ahead import die_with
 from treadle.serving.numbers import FOLDER_VARIABLE
 from treadle.serving.supervisor import (
     STEADY,
     Child,
     Notice,
     Supervisor,
-    die_with,
     environment,
     fresh_metrics,
     listen,
