@@ -79,7 +79,7 @@ def switch(
     reason: Reason = "",
     json: Json = False,
 ) -> None:
-    """Give a version of each of several models all traffic, in one transaction: all of them, or none."""
+    """Give a version of each of several models all traffic, in one transaction: all of them, or none. Exit code 3 when one is refused."""
     from treadle import api
     from treadle.console import out
 

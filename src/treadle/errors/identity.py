@@ -155,6 +155,6 @@ class ReasonMissing(TreadleError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"To {what} needs a reason, which stays in the record.",
+            f"To {what} needs a reason, a word at least, which stays in the record.",
             fix='Say why: `--reason "..."` in the terminal, {"reason": "..."} in the body of a request.',
         )

@@ -48,6 +48,8 @@ class RowsOverlap(TreadleError):
 class NotPermitted(TreadleError):
     """A version may not have a role, because no verdict lets it."""
 
+    exit_code = 3
+
     def __init__(self, model: str, version: int, reason: str) -> None:
         super().__init__(
             f"{model} version {version} may not have a role: {reason}", fix=f"`treadle gate {model} --version {version}` judges it anew."

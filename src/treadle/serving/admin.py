@@ -24,7 +24,7 @@ from treadle.serving.people import People
 from treadle.serving.request import decoded, read
 from treadle.settings import Workspace
 from treadle.state import deployments, heads
-from treadle.state.consents import why
+from treadle.state.consents import WORD, why
 from treadle.state.deployments import Deployment
 from treadle.state.store import Store
 
@@ -32,7 +32,7 @@ Asking = TypeVar("Asking", bound=Struct)
 
 Number = Annotated[int, Meta(ge=1, lt=2**31)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
-Reason = Annotated[str, Meta(min_length=1, description="Why, for the record.")]
+Reason = Annotated[str, Meta(pattern=WORD, description="Why, for the record.")]
 
 
 KEYS = {"arms": "^[1-9][0-9]{0,8}$", "models": "^.+$", "generations": "^.+$"}

@@ -17,6 +17,7 @@ from treadle.serving.inference import BATCH_ROWS
 from treadle.serving.labels import Label
 from treadle.serving.request import REQUEST_ID_LENGTH
 from treadle.spec import Interface
+from treadle.state.consents import WORD
 from treadle.state.deployments import Deployment
 
 LENGTH = {
@@ -265,7 +266,7 @@ REASON = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "properties": {"reason": {"type": "string", "pattern": r"\S", "description": "Why, for the record."}},
+                    "properties": {"reason": {"type": "string", "pattern": WORD, "description": "Why, for the record."}},
                     "required": ["reason"],
                     "additionalProperties": False,
                 },

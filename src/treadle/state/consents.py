@@ -3,6 +3,7 @@
 A consent is about one verdict and the bundle that was judged: a new verdict asks anew, but a refusal follows the bundle.
 """
 
+import re
 import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -15,6 +16,9 @@ from treadle.state.schema import consents
 from treadle.state.verdicts import Verdict
 
 Decision = Literal["approve", "reject"]
+
+WORD = r"\w"
+"""What a reason has in it at least, as a pattern: a letter or a digit of any script."""
 
 REASON_LENGTH = 2000
 
@@ -56,13 +60,11 @@ def why(what: str, reason: object) -> str:
     """Return the reason for ``what`` as it is kept: one line without characters that a terminal would obey.
 
     Raises:
-        ReasonMissing: nothing is left.
+        ReasonMissing: there is no word in it.
     """
-    words = " ".join(reason.split()) if isinstance(reason, str) else ""
-    kept = "".join(character for character in words if character.isprintable())[:REASON_LENGTH].strip()
-    if not kept:
+    if not isinstance(reason, str) or not re.search(WORD, reason):
         raise ReasonMissing(what)
-    return kept
+    return "".join(character for character in " ".join(reason.split()) if character.isprintable())[:REASON_LENGTH].strip()
 
 
 def give(conn: Connection, consent: Consent) -> Consent:

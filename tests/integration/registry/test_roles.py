@@ -114,6 +114,9 @@ def test_nothing_gets_past_the_gate(desk: Desk) -> None:
     ):
         with pytest.raises(NotPermitted, match=reason):
             desk.start(arms)
+    with pytest.raises(NoneSwitched, match="the gate refused it") as raised:
+        roles.switch(desk.workspace, desk.store, [Asked(desk.project, refused), Asked(desk.project, passed)], BY_ADA)
+    assert raised.value.exit_code == 3
     with pytest.raises(VersionNotFound):
         desk.start({99: 0.1})
     assert len(desk.history()) == before

@@ -2,8 +2,9 @@
 
 import pytest
 
+from treadle.errors import ReasonMissing
 from treadle.state import consents, events
-from treadle.state.consents import Word
+from treadle.state.consents import Word, why
 from treadle.state.store import Store
 from treadle.state.verdicts import Verdict
 
@@ -45,3 +46,16 @@ def test_the_same_word_twice_is_one(store: Store) -> None:
         assert consents.give(conn, Word("reject", "", "mallory", "os", 9.0, "c1").on(VERDICT)) == first
     with store.read() as conn:
         assert events.last_seq(conn) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(" Looks\tgood.\n", "Looks good."), ("ok\x1b[2J", "ok[2J"), ("見た", "見た"), ("7", "7"), ("a" * 3000, "a" * 2000)]
+)
+def test_a_reason_is_kept_as_one_line(given: str, kept: str) -> None:
+    assert why("approve a version", given) == kept
+
+
+@pytest.mark.parametrize("given", ["", "  ", "...", "\x83", "\U00090fd5", None, 7])
+def test_a_reason_has_a_word_in_it(given: object) -> None:
+    with pytest.raises(ReasonMissing, match="To approve a version needs a reason, a word at least"):
+        why("approve a version", given)
