@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from treadle.projects import Project
 from treadle.registry import admission
-from treadle.state import log, verdicts
+from treadle.state import deployments, log, verdicts
 from treadle.state.turns import Turn
 
 
@@ -21,6 +21,9 @@ class Progress:
 
 def progress(conn: Connection, project: Project, turn: Turn, *, now: float) -> Progress:
     """Return how far ``turn`` is at its present step."""
+    if turn.step in ("judge", "consent") and (deployment := deployments.current(conn, project.name)) is not None and deployment.arms:
+        version = turn.data["version"]
+        return Progress(f"Version {version} waits until the A/B test has ended: `treadle ab report {project.name}` says how it stands.")
     policy = project.contract.policy
     ripe, missing = now - policy.labels.maturity, policy.labels.missing
     if turn.step == "collect":

@@ -3,7 +3,8 @@ import pytest
 from tests.unit.retraining.conftest import Logger
 from treadle.projects import Project
 from treadle.retraining.progress import Progress, progress
-from treadle.state import turns
+from treadle.state import deployments, turns
+from treadle.state.deployments import Slot
 from treadle.state.store import Store
 
 TIMES = [100.0 + place for place in range(15)]
@@ -26,3 +27,13 @@ def test_each_step_says_how_far_it_is(
     with store.write() as conn:
         turn = turns.open_turn(conn, "churn", cause="", episode=None, step=step, at=0, data=data)
         assert progress(conn, project, turn, now=300) == expected
+
+
+@pytest.mark.parametrize("step", ["judge", "consent"])
+def test_a_challenger_waits_until_an_ab_test_has_ended(store: Store, project: Project, step: str) -> None:
+    slots = [Slot("champion", 1, "a" * 64, 0.5), Slot("arm", 3, "b" * 64, 0.5)]
+    with store.write() as conn:
+        deployments.insert(conn, "churn", expected=0, slots=slots, reason="a test", at=1.0)
+        turn = turns.open_turn(conn, "churn", cause="", episode=None, step=step, at=0, data={"cut": 104.0, "version": 2})
+        told = progress(conn, project, turn, now=300)
+    assert told == Progress("Version 2 waits until the A/B test has ended: `treadle ab report churn` says how it stands.")
