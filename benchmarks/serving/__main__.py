@@ -14,14 +14,15 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
 from benchmarks.serving import contenders, environments, load, machine, model, page, picture, processes, results
 from benchmarks.serving.contenders import Contender
-from benchmarks.serving.measure import ContenderFailedError, Cores, Terms, measure
+from benchmarks.serving.measure import ContenderFailedError, Cores, Terms, measure, yardstick
 from benchmarks.serving.results import Row
 
 QUICK = ("raw-asgi", "fastapi-echo", "treadle")
@@ -163,7 +164,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # From here on this process only waits and looks; it does so beside the load, never beside a contender.
         os.sched_setaffinity(0, {cores.load})
         every = contenders.every(made)
-        rows, growing = compare({name: every[name] for name in names}, Terms(made, cores, asked.seconds, Path(folder)), asked.rounds)
+        terms = Terms(made, cores, asked.seconds, Path(folder))
+        with ExitStack() as standing:
+            try:
+                beside = standing.enter_context(yardstick(every[results.ECHO], terms))
+            except ContenderFailedError as error:
+                beside = None
+                print(f"no yardstick stands beside the others: {error}", flush=True)
+            rows, growing = compare({name: every[name] for name in names}, replace(terms, yardstick=beside), asked.rounds)
     text = report(rows, [*facts, f"- command: `{again(asked)}`"], growing)
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "report.md").write_text(text + "\n", encoding="utf-8")

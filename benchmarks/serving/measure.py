@@ -16,11 +16,15 @@ from benchmarks.serving.environments import EnvironmentFailedError
 from benchmarks.serving.load import LoadFailedError
 from benchmarks.serving.model import Floats, Model
 from benchmarks.serving.processes import Running
+from benchmarks.serving.results import BESIDE
 
 START_SECONDS = 120.0
 ANSWER_SECONDS = 30.0
 EXPORT_SECONDS = 300
 WARM_SECONDS = 1
+YARDSTICK_SECONDS = 2
+LONGER = 3
+"""How many times as long a load is that is repeated, because something in it seemed to grow."""
 MANY, BATCHES = 16, 4
 """How many clients ask at once for one row, and for batches."""
 
@@ -65,6 +69,7 @@ class Terms:
     cores: Cores
     seconds: int
     folder: Path
+    yardstick: "Yardstick | None" = None
     _starts: dict[str, int] = field(default_factory=dict)
 
     def fresh(self, name: str) -> Path:
@@ -73,6 +78,34 @@ class Terms:
         folder = self.folder / f"{name}-{number}"
         folder.mkdir(parents=True)
         return folder
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A service that stands beside all others, on the same core, and is asked before and after each load of theirs."""
+
+    url: str
+    files: Sequence[Path]
+    core: int
+
+    def asked(self, clients: int) -> load.Load:
+        """Ask it for one row at a time, from so many clients."""
+        return load.run(self.url, self.files, clients=clients, seconds=YARDSTICK_SECONDS, cores={self.core})
+
+
+@contextmanager
+def yardstick(contender: Contender, terms: Terms) -> Iterator[Yardstick]:
+    """Have a contender stand beside the others for as long as the block runs. While nobody asks it, it needs no time.
+
+    Raises:
+        ContenderFailedError: it does not start, or answers wrongly.
+    """
+    with _started(contender, terms) as (place, headers, running):
+        address = f"http://127.0.0.1:{place.port}"
+        _first_answer(contender.one, address, headers, running, terms.model)
+        url = f"{address}{contender.one.path}"
+        files = _requests(url, contender.one, headers, [row[None] for row in terms.model.rows], place.folder)
+        yield Yardstick(url, files, terms.cores.load)
 
 
 @dataclass
@@ -93,6 +126,12 @@ def measure(contender: Contender, terms: Terms) -> Measured:
     Raises:
         ContenderFailedError: it has no environment, does not start, fails under load, or answers wrongly.
     """
+    with _started(contender, terms) as (place, headers, running):
+        return _loaded(contender, place, headers, running, terms)
+
+
+@contextmanager
+def _started(contender: Contender, terms: Terms) -> Iterator[tuple[Place, Headers, Running]]:
     try:
         python = environments.make(contender.lock) if contender.lock else contenders.ours()
         folder = terms.fresh(contender.name)
@@ -101,7 +140,7 @@ def measure(contender: Contender, terms: Terms) -> Measured:
         _export(contender, place, env)
         headers = contender.headers(folder)
         with Running(contender.command(place), env, folder, {terms.cores.server}) as running:
-            return _loaded(contender, place, headers, running, terms)
+            yield place, headers, running
     except (EnvironmentFailedError, LoadFailedError, WrongAnswerError, BacklogStaysError, subprocess.SubprocessError) as error:
         raise ContenderFailedError(str(error)) from error
 
@@ -142,7 +181,7 @@ def _loaded(contender: Contender, place: Place, headers: Headers, running: Runni
     with watched(contender, place.folder) as watch:
         loads = Loads(address, headers, place.folder, terms, watch, found)
         for name, clients in (("many", MANY), ("single", 1)):
-            done = loads.run(name, contender.one, [row[None] for row in terms.model.rows], clients)
+            done = loads.beside(name, contender.one, [row[None] for row in terms.model.rows], clients)
             found.figures |= {f"{name}_rate": done.rate, f"{name}_p50": done.p50, f"{name}_p99": done.p99}
             if name == "many":
                 found.figures["memory"] = running.memory()
@@ -169,19 +208,19 @@ class Watch:
         if self.probe is not None:
             self.looks.append(self.probe.look())
 
-    def judge(self, name: str, found: Measured) -> None:
-        """Note what the looks say of a load, and wait until all is shipped: the next one begins with nothing left to do.
+    def growth(self, name: str, found: Measured) -> str:
+        """Note how much waited in a load, wait until all is shipped, and say whether it grew: the next load begins with nothing left to do.
 
         Raises:
             BacklogStaysError: it is not shipped.
         """
         if self.probe is None:
-            return
+            return ""
         found.figures[f"{name}_waiting"] = waiting(self.looks)
         told = grows(self.looks)
-        found.growing += [f"{name}: {told}"] if told else []
         self.looks.clear()
         self.probe.drained()
+        return told
 
 
 @contextmanager
@@ -208,19 +247,41 @@ class Loads:
     watch: Watch
     found: Measured
 
+    def beside(self, name: str, ask: Ask, questions: list[Floats], clients: int) -> load.Load:
+        """Do ``run`` between two loads of the yardstick, and note the mean of those."""
+        yard = self.terms.yardstick
+        before = yard.asked(clients) if yard else None
+        done = self.run(name, ask, questions, clients)
+        after = yard.asked(clients) if yard else None
+        if before and after:
+            means = {"rate": (before.rate + after.rate) / 2, "p50": (before.p50 + after.p50) / 2, "p99": (before.p99 + after.p99) / 2}
+            self.found.figures |= {f"{name}_{figure}{BESIDE}": mean for figure, mean in means.items()}
+        return done
+
     def run(self, name: str, ask: Ask, questions: list[Floats], clients: int) -> load.Load:
         """Send the questions in turn: a second to warm up, then the load that counts."""
         url = f"{self.address}{ask.path}"
-        files = []
-        for number, rows in enumerate(questions):
-            path = self.folder / f"request-{number}"
-            path.write_bytes(load.request(url, contenders.encoded(ask.body(rows)), [*self.headers, *ask.headers(rows)]))
-            files.append(path)
+        files = _requests(url, ask, self.headers, questions, self.folder)
         cores = {self.terms.cores.load}
         load.run(url, files, clients=clients, seconds=WARM_SECONDS, cores=cores)
-        done = load.run(url, files, clients=clients, seconds=self.terms.seconds, cores=cores, watch=self.watch.look)
-        self.watch.judge(name, self.found)
+        for seconds in (self.terms.seconds, LONGER * self.terms.seconds):
+            done = load.run(url, files, clients=clients, seconds=seconds, cores=cores, watch=self.watch.look)
+            growth = self.watch.growth(name, self.found)
+            if not growth:
+                return done
+        # What has only swung in a short load would be level in a long one.
+        self.found.growing.append(f"{name}: {growth}")
         return done
+
+
+def _requests(url: str, ask: Ask, headers: Headers, questions: list[Floats], folder: Path) -> list[Path]:
+    """Write the requests for some questions as files; return their paths."""
+    files = []
+    for number, rows in enumerate(questions):
+        path = folder / f"request-{number}"
+        path.write_bytes(load.request(url, contenders.encoded(ask.body(rows)), [*headers, *ask.headers(rows)]))
+        files.append(path)
+    return files
 
 
 def post(url: str, body: bytes, headers: Headers) -> tuple[int, bytes]:

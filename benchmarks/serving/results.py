@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 ECHO, OURS, NAIVE = "fastapi-echo", "treadle", "naive"
 NOTHING = "-"
+BESIDE = "_beside"
+"""End of the name of a figure of the yardstick, measured just before and after the one that has the rest of the name."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,21 @@ class Row:
 def ratio(row: Row, other: Row, figure: str, theirs_by: str = "") -> Spread | None:
     """Return a figure as a multiple of another contender's (of its figure ``theirs_by``, if that is another one), round by round.
 
-    What drifts from round to round is not in it.
+    Where the yardstick was asked beside both, each is held against that first; where the other is the yardstick, that is all. So what
+    drifts from round to round, or within one, is not in it.
     """
-    mine, theirs = row.values(figure), other.values(theirs_by or figure)
+    mine, theirs = _relative(row, figure), _relative(other, theirs_by or figure)
+    if other.name == ECHO and row.values(figure + BESIDE):
+        return spread(mine.values())
+    if bool(row.values(figure + BESIDE)) != bool(other.values((theirs_by or figure) + BESIDE)):
+        mine, theirs = row.values(figure), other.values(theirs_by or figure)
     return spread(mine[number] / theirs[number] for number in mine.keys() & theirs.keys() if theirs[number])
+
+
+def _relative(row: Row, figure: str) -> dict[int, float]:
+    """Return a figure by round, as a multiple of the yardstick beside it where that was asked."""
+    beside = row.values(figure + BESIDE)
+    return {number: value / beside.get(number, 1.0) for number, value in row.values(figure).items()}
 
 
 def fastest(rows: Iterable[Row], figure: str) -> Row | None:

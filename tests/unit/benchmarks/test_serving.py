@@ -119,6 +119,25 @@ def test_a_ratio_is_of_the_rounds_that_both_have() -> None:
     assert results.ratio(ours, echo, "rows") is None
 
 
+@given(st.lists(st.tuples(st.floats(1, 1e3), st.floats(0.5, 2), st.floats(0.5, 2)), min_size=1, max_size=5))
+def test_with_a_yardstick_beside_both_what_drifts_within_a_round_is_not_in_a_ratio(rounds: list[tuple[float, float, float]]) -> None:
+    echoes, early, late = ([one[place] for one in rounds] for place in range(3))
+    echo = row("fastapi-echo", rate=echoes, rate_beside=echoes)
+    beside = [rate * drift for rate, drift in zip(echoes, early, strict=True)]
+    quick = row("quick", rate=[3 * rate for rate in beside], rate_beside=beside)
+    beside = [rate * drift for rate, drift in zip(echoes, late, strict=True)]
+    slow = row("slow", rate=[1.5 * rate for rate in beside], rate_beside=beside)
+    for other, times in ((echo, 3.0), (slow, 2.0)):
+        found = results.ratio(quick, other, "rate")
+        assert found is not None
+        assert (found.least, found.greatest) == pytest.approx((times, times))
+
+
+def test_where_only_one_has_a_yardstick_the_figures_themselves_are_compared() -> None:
+    found = results.ratio(row("a", rate=[4.0], rate_beside=[8.0]), row("b", rate=[2.0]), "rate")
+    assert found == Spread(2.0, 2.0, 2.0)
+
+
 def test_one_value_is_told_without_a_range() -> None:
     assert Spread(12.0, 12.0, 12.0).text(results.whole) == "12"
     assert Spread(12.1, 12.0, 12.2).text(results.whole) == "12"
