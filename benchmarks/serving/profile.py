@@ -26,6 +26,8 @@ LOOKS = 400
 WARM_SECONDS = 2
 WAITING = "concurrent/futures/thread.py"
 """Where a thread waits for work."""
+POLLS = "epoll_"
+"""How the call begins in which the event loop waits for the next request."""
 OTHER = "what is in none of these"
 SENT = "the answer on its way out: uvloop and the kernel"
 STEPS = {
@@ -57,6 +59,8 @@ SOCKET = ("write", "send", "uv_try_write", "uv__try_write", "__libc_write", "__s
 
 def step(stack: Sequence[str]) -> str | None:
     """Return the step that a stack, outermost first, was in; None for a thread that waits."""
+    if stack[-1].startswith(POLLS):
+        return None
     for depth in range(len(stack) - 1, -1, -1):
         if ".py:" in stack[depth]:
             if WAITING in stack[depth]:

@@ -23,6 +23,7 @@ ANSWER = f"{PROTOCOL};QuickProtocol._answer (treadle/serving/protocol.py:81)"
         (f"{ANSWER};Single.run (treadle/engine/session.py:128);malloc (libc.so.6)", profile.STEPS["treadle/engine/session.py"]),
         (f"{ANSWER};_write (treadle/serving/spool.py:273);write (libc.so.6)", profile.STEPS["treadle/serving/spool.py"]),
         (f"{ANSWER};another (treadle/elsewhere.py:1)", profile.OTHER),
+        (f"{LOOP};uv__io_poll (uvloop/loop.so);epoll_pwait (libc.so.6)", None),
         ("clone (libc.so.6);_worker (concurrent/futures/thread.py:81);futex (libc.so.6)", None),
     ],
 )
