@@ -30,7 +30,7 @@ _BITS = 62
 """Bits of the largest float of a column as a whole number."""
 
 _POWERS = 1000
-"""Powers of two, and of a half, that a float can have in full."""
+"""Powers of a half that a float can have in full. To larger floats than 2**62 small ones would be as nothing."""
 
 
 class _Packed(NamedTuple):
@@ -41,19 +41,18 @@ class _Packed(NamedTuple):
 
 
 def insert_columns(conn: Connection, table: Table, columns: Columns) -> None:
-    """Insert rows by column; one whose key is there already is skipped, and so is a column that is null in all of them."""
-    packed = {name: _packed(name, fields) for name, fields in columns.items()} if conn.dialect.name == "sqlite" else {}
-    known = {name: found for name, found in packed.items() if found is not None}
-    if not packed or len(known) < len(packed):
+    """Insert rows by column, one of them at least; one whose key is there already is skipped."""
+    packed = _packed(columns) if conn.dialect.name == "sqlite" else None
+    if packed is None:
         _insert_rows(conn, table, columns)
         return
     asked = {"_count": len(next(iter(columns.values())))}
-    for found in known.values():
+    for found in packed.values():
         asked |= found.parameters
-    names = ", ".join(map(conn.dialect.identifier_preparer.quote, known))
+    names = ", ".join(map(conn.dialect.identifier_preparer.quote, packed))
     places = "WITH RECURSIVE each(place) AS (SELECT 0 UNION ALL SELECT place + 1 FROM each WHERE place + 1 < :_count)"
     # Only names of columns are in the text. Without a WHERE, SQLite would take ON CONFLICT for the condition of a join.
-    rows = f"SELECT {', '.join(found.field for found in known.values())} FROM each WHERE true"  # noqa: S608
+    rows = f"SELECT {', '.join(found.field for found in packed.values())} FROM each WHERE true"  # noqa: S608
     conn.exec_driver_sql(f"{places} INSERT INTO {table.name} ({names}) {rows} ON CONFLICT DO NOTHING", asked)
 
 
@@ -74,8 +73,18 @@ def _statement(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tupl
     return str(compiled), None if compiled.positiontup is None else tuple(compiled.positiontup)
 
 
-def _packed(name: str, fields: Sequence[Any]) -> _Packed | None:
-    """Return what SQLite takes the fields of a column from; None for a column that cannot be written like that."""
+def _packed(columns: Columns) -> dict[str, _Packed] | None:
+    """Return what SQLite takes the fields of each column from; None where one of them cannot be written like that."""
+    packed = {}
+    for name, fields in columns.items():
+        found = _column(name, fields)
+        if found is None:
+            return None
+        packed[name] = found
+    return packed
+
+
+def _column(name: str, fields: Sequence[Any]) -> _Packed | None:
     first = fields[0]
     if fields.count(first) == len(fields):
         return _Packed(f":{name}", {name: first})
@@ -121,8 +130,11 @@ def _integers(name: str, fields: list[int]) -> _Packed:
 
 def _floats(name: str, fields: list[float]) -> _Packed | None:
     """Write floats as whole multiples of a power of two, which is exact: SQLite does not always read a decimal as Python does."""
-    exponent = _BITS - math.frexp(max(map(abs, fields)))[1]
-    multiples = [math.ldexp(field, exponent) for field in fields] if abs(exponent) < _POWERS else [math.nan]
+    largest = max(map(abs, fields))
+    exponent = _BITS - math.frexp(largest)[1]
+    if not math.isfinite(largest) or not 0 <= exponent < _POWERS:
+        return None
+    multiples = [math.ldexp(field, exponent) for field in fields]
     if not all(map(float.is_integer, multiples)):
         return None
     whole = _integers(name, list(map(int, multiples)))

@@ -1,5 +1,6 @@
 """Rows that are inserted by column are what they would be row by row."""
 
+import math
 import time
 import uuid
 from typing import Any
@@ -58,6 +59,11 @@ def test_floats_are_written_exactly_or_not_at_all(fields: list[float]) -> None:
     if written is not None:
         unit, digits = written.parameters["at_unit"], written.parameters["at"].decode()
         assert [int(digits[start : start + 20]) * unit for start in range(0, len(digits), 20)] == fields
+
+
+@pytest.mark.parametrize("fields", [[math.inf, 1e300], [1e300, -math.inf], [math.nan, 1.0], [5e-324, 0.0], [1e120, 1e-223]])
+def test_what_no_multiple_can_say_is_not_written(fields: list[float]) -> None:
+    assert columns._floats("at", fields) is None  # noqa: SLF001
 
 
 def test_times_of_the_clock_are_written() -> None:
