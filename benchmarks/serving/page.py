@@ -25,3 +25,10 @@ def lay(command: str, text: str, path: Path = PAGE) -> None:
     if not (marker and end):
         raise SystemExit(f"{path.name} has no place for python -m {command}: put {begin(command)} and {END} into it.")
     path.write_text(f"{head}{marker}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
+
+
+def tell(command: str, text: str, *, write: bool, path: Path = PAGE) -> None:
+    """Print what a command has measured, and lay it into the page where that was asked for."""
+    print(f"\n{text}\n")
+    if write:
+        lay(command, text, path)

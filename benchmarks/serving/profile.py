@@ -7,7 +7,6 @@ It comes into an environment of its own, and must be allowed to look into anothe
 """
 
 import argparse
-import os
 import subprocess
 import tempfile
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import house
 from benchmarks.serving import environments, load, machine, page, processes, results, small
+from benchmarks.serving.measure import Cores
 from benchmarks.serving.scale import MICROSECOND, questions
 from benchmarks.serving.service import KINDS, request_files, served
 
@@ -102,8 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     load.wrk()
     spy = environments.make("profile").with_name("py-spy")
     processes.adopt_orphans()
-    free = sorted(os.sched_getaffinity(0))
-    server, client = free[-1:], free[:1]
+    cores = Cores.choose()
+    server, client = {cores.server}, {cores.load}
     with tempfile.TemporaryDirectory(prefix="profile-") as place:
         folder = Path(place)
         workspace = house.make(folder / "workspace", {})
@@ -127,12 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if looking.wait():
                     raise SystemExit("py-spy could not look at the worker: it must be allowed to, as root is.")
         found = shares(looks.read_text(encoding="utf-8").splitlines())
-    facts = machine.facts(f"worker and shipper on core {server[0]}, wrk on {client[0]}")
+    facts = machine.facts(f"worker and shipper on core {cores.server}, wrk on {cores.load}")
     notes = [f"- {CLIENTS} clients, one row each, {given.seconds} s; {LOOKS} looks a second", *facts]
     text = "\n\n".join((table(found, worker, shipper), "\n".join(notes)))
-    print(f"\n{text}\n")
-    if given.write:
-        page.lay(COMMAND, text)
+    page.tell(COMMAND, text, write=given.write)
     return 0
 
 

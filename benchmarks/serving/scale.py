@@ -160,9 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{workers} workers: {one.rate:,.0f} rows/s, {one.worker / MICROSECOND:.1f} µs of CPU per row", flush=True)
     notes = [how(apart=apart), f"- {number} rounds of {seconds} s, {CLIENTS} clients, one row each; the median", *facts]
     text = "\n\n".join((table(found), goals.table(held(found, apart=apart)), "\n".join(notes)))
-    print(f"\n{text}\n")
-    if given.write:
-        page.lay(COMMAND, text)
+    page.tell(COMMAND, text, write=given.write)
     return 0
 
 

@@ -150,9 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *facts,
     ]
     text = "\n\n".join((table(seen), goals.table(held(seen, slim)), "\n".join(notes)))
-    print(f"\n{text}\n")
-    if given.write:
-        page.lay(COMMAND, text)
+    page.tell(COMMAND, text, write=given.write)
     return 0
 
 

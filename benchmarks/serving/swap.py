@@ -183,12 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         *facts,
     ]
     text = "\n\n".join((table(found), goals.table([(P99, middle), (FAILED, lost)]), "\n".join(notes)))
-    print(f"\n{text}\n")
+    page.tell(COMMAND, text, write=given.write and not lost)
     if lost:
         print("FAILED: a request was not answered.", file=sys.stderr)
         return 1
-    if given.write:
-        page.lay(COMMAND, text)
     return 0
 
 

@@ -65,16 +65,21 @@ class Pace:
         self._backlog = backlog
         self._timer = timer
         self._began = 0.0
+        self._shipped = 0
         self._seconds_of_byte = 0.0
 
     def begin(self) -> None:
         """Begin a step."""
-        self._began = self._timer()
+        self._began, self._shipped = self._timer(), 0
 
-    def end(self, shipped: int, waiting: int) -> None:
-        """End a step, in which so many bytes were shipped, and so many are left."""
-        if shipped:
-            taken = (self._timer() - self._began) / shipped
+    def add(self, shipped: int) -> None:
+        """Take in that so many bytes of a step are shipped."""
+        self._shipped += shipped
+
+    def end(self, waiting: int) -> None:
+        """End a step; so many bytes are left."""
+        if self._shipped:
+            taken = (self._timer() - self._began) / self._shipped
             self._seconds_of_byte += _NEWEST * (taken - self._seconds_of_byte) if self._seconds_of_byte else taken
         self._backlog.tell(waiting * self._seconds_of_byte)
 

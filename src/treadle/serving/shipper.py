@@ -92,7 +92,6 @@ class Shipper:
         self._counter = ProfileCounter(bundles, bucket_seconds=bucket_seconds)
         self._clock = clock
         self._pace = pace or Pace(Backlog())
-        self._bytes = 0
         self._offsets: dict[str, int] = {}
         self._unreadable: set[str] = set()
 
@@ -103,7 +102,6 @@ class Shipper:
             StoreUnavailable: the store is away; what was not shipped stays in the spool.
         """
         self._pace.begin()
-        self._bytes = 0
         try:
             shipped = sum(self._ship_if_readable(path) for path in segments(self._spool))
         except StoreUnavailable:
@@ -111,7 +109,7 @@ class Shipper:
             self._offsets.clear()
             self._pace.stop()
             raise
-        self._pace.end(self._bytes, sum(self._waiting(path) for path in segments(self._spool)))
+        self._pace.end(sum(self._waiting(path) for path in segments(self._spool)))
         return shipped
 
     def _waiting(self, path: Path) -> int:
@@ -142,7 +140,7 @@ class Shipper:
             self._keep(path)
             self._commit(bite, _insert_one_by_one)
         self._offsets[bite.segment] = bite.stop
-        self._bytes += bite.stop - bite.start
+        self._pace.add(bite.stop - bite.start)
         if bite.sealed:
             # The segment is the only other copy: what the store has of it must survive the machine first.
             self._store.flush()

@@ -34,7 +34,8 @@ def test_a_pace_lies_between_the_slowest_and_the_fastest_step(steps: list[tuple[
     for size, seconds in steps:
         pace.begin()
         now += seconds
-        pace.end(size, 1000)
+        pace.add(size)
+        pace.end(1000)
     each = [seconds / size for size, seconds in steps if size] or [0.0]
     assert min(each) * 1000 == pytest.approx(min(backlog.seconds, min(each) * 1000))
     assert max(each) * 1000 == pytest.approx(max(backlog.seconds, max(each) * 1000))
